@@ -1,0 +1,29 @@
+//! The pure heart of Káto: what the mesh agrees on, and the one function that changes it.
+//!
+//! Nothing here reads a clock, draws a random number, touches a socket or awaits. The same log gives
+//! the same state on every node, byte for byte; that is why maps are ordered and money, coordinates
+//! and shares are integers.
+
+mod decision;
+mod geo;
+mod money;
+mod name;
+mod offer;
+mod resources;
+mod time;
+mod workload;
+
+pub use decision::{Candidate, Decision, Quote, Refusal, Source, Verdict};
+pub use geo::{Coordinates, CoordinatesError};
+pub use money::MicroDollars;
+pub use name::{
+    CellId, CellName, DatacenterName, InstanceId, MachineId, MachineName, NameError, NodeName,
+    PortName, ProviderName, RegionName, WorkloadName,
+};
+pub use offer::{Arch, Market, Offer};
+pub use resources::Resources;
+pub use time::Timestamp;
+pub use workload::{
+    COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy, Spread,
+    UNIT_BYTES_MAX, WorkloadSpec,
+};

@@ -1,0 +1,77 @@
+//! What can be bought: one instance type or plan, in one region, in one market, at one price.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{MicroDollars, ProviderName, RegionName, Resources, Timestamp};
+
+/// The processor's instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arch {
+    /// `x86_64`, also called amd64.
+    X86_64,
+    /// `arm64`, also called aarch64.
+    Arm64,
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        })
+    }
+}
+
+impl FromStr for Arch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "x86_64" => Ok(Self::X86_64),
+            "arm64" => Ok(Self::Arm64),
+            _ => Err(format!("\"{text}\" is not an architecture: x86_64 or arm64")),
+        }
+    }
+}
+
+/// How a machine is paid for, and whether its provider may take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Market {
+    /// Kept until we give it back.
+    OnDemand,
+    /// Cheaper; the provider may take it back at short notice.
+    Spot,
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        })
+    }
+}
+
+/// A machine that can be bought, with its price and where the price is from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offer {
+    /// Who sells it.
+    pub provider: ProviderName,
+    /// Where.
+    pub region: RegionName,
+    /// The provider's name for it: `t3.large`, `c3.small.x86`.
+    pub kind: String,
+    /// On demand or spot.
+    pub market: Market,
+    /// Instruction set.
+    pub arch: Arch,
+    /// What the whole machine has.
+    pub capacity: Resources,
+    /// The whole machine's price.
+    pub price_micros_per_hour: MicroDollars,
+    /// When the price was read at its source.
+    pub priced_at: Timestamp,
+    /// Where the price was read.
+    pub source: String,
+}

@@ -1,0 +1,15 @@
+//! Wall-clock time as the log stamps it.
+
+use std::time::Duration;
+
+/// Milliseconds since 1970-01-01T00:00:00Z, stamped by whoever proposed a command. For people and for
+/// histories only: no decision about safety compares two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The time from `earlier` to this, or zero where `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}

@@ -1,0 +1,12 @@
+//! Who a peer is, and how bytes reach it: identities, mutual TLS, dialing and listening.
+//!
+//! Everything above this crate names peers by [`Identity`] and asks a [`Transport`] for connections.
+//! In production that is TCP with mutual TLS; the simulator puts its own network there.
+
+mod channel;
+mod identity;
+mod transport;
+
+pub use channel::{Timeouts, channel};
+pub use identity::{Domain, Identity, IdentityError, Role};
+pub use transport::{BoxFuture, Connection, Io, Listener, Peer, Transport, incoming};

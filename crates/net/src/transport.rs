@@ -1,0 +1,108 @@
+//! The seam: how to reach a peer whose identity is known, and how to be reached.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+
+use crate::{Identity, Role};
+
+/// A byte stream in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// The future of a boxed method.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Connects and listens. One value per process in production; one per simulated host in a simulation.
+pub trait Transport: Send + Sync + 'static {
+    /// The identity that this side shows.
+    fn identity(&self) -> &Identity;
+
+    /// Connects to `address` (host and port), and fails unless the peer proves to be `expect` of the
+    /// same domain.
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        expect: &'a Role,
+    ) -> BoxFuture<'a, io::Result<Box<dyn Io>>>;
+
+    /// Binds `address`; port 0 takes a free one.
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+}
+
+/// A bound address that peers connect to.
+pub trait Listener: Send + 'static {
+    /// The address, with the port that was taken.
+    fn local_address(&self) -> SocketAddr;
+
+    /// The next peer whose identity is proven. A peer that fails to prove one is logged and dropped, and never
+    /// holds up those behind it. An error means that the listener is broken.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>>;
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The proven identity.
+    pub identity: Identity,
+    /// Where it connected from.
+    pub address: SocketAddr,
+}
+
+/// An accepted connection and who is at its other end.
+pub struct Connection {
+    /// The bytes.
+    pub io: Box<dyn Io>,
+    /// The peer.
+    pub peer: Arc<Peer>,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Arc<Peer>;
+
+    fn connect_info(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.io).poll_shutdown(cx)
+    }
+}
+
+/// The listener as the stream that tonic's `serve_with_incoming` takes. Dropping it closes the listener.
+pub fn incoming(listener: Box<dyn Listener>) -> impl Stream<Item = io::Result<Connection>> + Send {
+    futures_util::stream::unfold(listener, |mut listener| async {
+        Some((listener.accept().await, listener))
+    })
+}
