@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use crate::{Role, Transport};
+use crate::{Expect, Transport};
 
 /// How long a channel waits before it calls its connection dead.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +26,14 @@ impl Default for Timeouts {
     }
 }
 
-/// A channel to the peer at `address` that must prove to be `expect`.
+/// A channel to the peer at `address` that must prove to be whom `expect` says.
 ///
 /// # Panics
 /// Never: the URI is a constant; the true address stays with the transport.
 pub fn channel(
     transport: Arc<dyn Transport>,
     address: String,
-    expect: Role,
+    expect: Expect,
     timeouts: Timeouts,
 ) -> Channel {
     let connector = service_fn(move |_: Uri| {

@@ -1,6 +1,7 @@
 //! The seam: how to reach a peer whose identity is known, and how to be reached.
 
-use std::io;
+use std::fmt;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,17 +21,51 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// The future of a boxed method.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Who must be at the other end of a connection that this side opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// This role and no other.
+    Role(Role),
+    /// The coordinator of whichever datacenter: what a command line knows is an address.
+    AnyCoordinator,
+}
+
+impl Expect {
+    /// Whether `role` is what was expected.
+    pub fn allows(&self, role: &Role) -> bool {
+        match self {
+            Self::Role(expected) => expected == role,
+            Self::AnyCoordinator => matches!(role, Role::Coordinator(_)),
+        }
+    }
+}
+
+impl From<Role> for Expect {
+    fn from(role: Role) -> Self {
+        Self::Role(role)
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => role.fmt(f),
+            Self::AnyCoordinator => f.write_str("any coordinator"),
+        }
+    }
+}
+
 /// Connects and listens. One value per process in production; one per simulated host in a simulation.
 pub trait Transport: Send + Sync + 'static {
     /// The identity that this side shows.
     fn identity(&self) -> &Identity;
 
-    /// Connects to `address` (host and port), and fails unless the peer proves to be `expect` of the
-    /// same domain.
+    /// Connects to `address` (host and port), and fails unless the peer proves to be whom `expect` says, of
+    /// the same domain, and accepts this side's identity.
     fn connect<'a>(
         &'a self,
         address: &'a str,
-        expect: &'a Role,
+        expect: &'a Expect,
     ) -> BoxFuture<'a, io::Result<Box<dyn Io>>>;
 
     /// Binds `address`; port 0 takes a free one.
@@ -89,6 +124,18 @@ impl AsyncWrite for Connection {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
