@@ -4,9 +4,11 @@
 //! In production that is TCP with mutual TLS; the simulator puts its own network there.
 
 mod channel;
+pub mod clock;
 mod identity;
+pub mod task;
 mod transport;
 
 pub use channel::{Timeouts, channel};
 pub use identity::{Domain, Identity, IdentityError, Role};
-pub use transport::{BoxFuture, Connection, Io, Listener, Peer, Transport, incoming};
+pub use transport::{BoxFuture, Connection, Expect, Io, Listener, Peer, Transport, incoming};
