@@ -5,7 +5,10 @@
 
 mod channel;
 pub mod clock;
+mod date;
 mod identity;
+mod pem;
+pub mod pki;
 pub mod task;
 mod transport;
 
