@@ -3,6 +3,7 @@
 //! Everything above this crate names peers by [`Identity`] and asks a [`Transport`] for connections.
 //! In production that is TCP with mutual TLS; the simulator puts its own network there.
 
+mod chain;
 mod channel;
 pub mod clock;
 mod date;
@@ -10,8 +11,10 @@ mod identity;
 mod pem;
 pub mod pki;
 pub mod task;
+pub mod tls;
 mod transport;
 
+pub use chain::Refusal;
 pub use channel::{Timeouts, channel};
 pub use identity::{Domain, Identity, IdentityError, Role};
 pub use transport::{BoxFuture, Connection, Expect, Io, Listener, Peer, Transport, incoming};

@@ -100,6 +100,11 @@ fn authorities_come_back_from_their_files_and_go_on_issuing() {
     let dub = Authority::load(&at("dub.pem"), &at("dub-key.pem")).unwrap();
     let agent = dub.issue(role("agent/core-1.cell-1.dub"), &[], NOW, DAY).unwrap();
     agent.store(directory.path(), "agent", Overwrite::Refuse).unwrap();
+    let credentials =
+        crate::tls::Credentials::load(&at("ca.pem"), &at("agent.pem"), &at("agent-key.pem"));
+    let credentials = credentials.unwrap();
+    assert_eq!(credentials.identity(), agent.identity());
+    assert_eq!(credentials.expires_at(), dub.expires_at());
 
     let error = Authority::load(&at("dub.pem"), &at("ca-key.pem")).unwrap_err();
     assert!(error.to_string().contains("ca-key.pem is not that of the certificate in"));
