@@ -12,10 +12,13 @@ use rustls::pki_types::CertificateDer;
 use super::host::Name;
 use super::{Authority, Host, Kind, Overwrite, PkiError};
 use crate::date::Date;
-use crate::{Identity, Role, pem};
+use crate::{Domain, Identity, Role, pem};
 
 /// How far before now a certificate begins: the peer's clock may be behind by as much.
 const BACKDATE: Duration = Duration::from_mins(5);
+
+/// The longest common name (RFC 5280 appendix A, ub-common-name). A domain always fits the organization's.
+const COMMON_NAME_BYTES_MAX: usize = 64;
 
 /// The length of a serial number: RFC 5280 §4.1.2.2 allows 20, and 64 random bits suffice.
 const SERIAL_BYTES: usize = 16;
@@ -89,8 +92,8 @@ impl Authority {
     ) -> Result<Issued, PkiError> {
         let identity = Identity { domain: self.domain.clone(), role };
         let make = |source| PkiError::Make { subject: identity.to_string(), source };
-        let subject = identity.role.to_string();
-        let (mut params, _) = params(&subject, now, validity, Some(self))?;
+        let subject = subject(&identity.domain, &identity.role.to_string());
+        let (mut params, _) = params(subject, now, validity, Some(self))?;
         params.subject_alt_names = subject_names(&identity, hosts).map_err(make)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -118,10 +121,19 @@ fn subject_names(identity: &Identity, hosts: &[Host]) -> Result<Vec<SanType>, rc
     Ok(names)
 }
 
+/// The name that tools show, and by which a certificate names its signer. Nothing is decided by it, so a name
+/// that is too long may be cut.
+pub(super) fn subject(domain: &Domain, name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, domain.as_str());
+    subject.push(DnType::CommonName, name.get(..COMMON_NAME_BYTES_MAX).unwrap_or(name));
+    subject
+}
+
 /// What every certificate has, and when it ends: no later than the authority `by` that signs it, because
 /// peers refuse the whole chain from then on.
 pub(super) fn params(
-    subject: &str,
+    subject: DistinguishedName,
     now: Timestamp,
     validity: Duration,
     by: Option<&Authority>,
@@ -141,8 +153,7 @@ pub(super) fn params(
     params.not_after = end.to_utc().ok_or_else(too_long)?;
     let end = Date::from_unix_seconds(params.not_after.unix_timestamp());
     params.serial_number = Some(serial_number()?);
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, subject);
+    params.distinguished_name = subject;
     params.use_authority_key_identifier_extension = true;
     Ok((params, end))
 }

@@ -132,10 +132,10 @@ impl fmt::Display for Authority {
 impl Authority {
     /// Makes the root of a new mesh.
     pub fn root(domain: Domain, now: Timestamp, validity: Duration) -> Result<Self, PkiError> {
-        let subject = format!("{domain} root");
-        let make = |source| PkiError::Make { subject: subject.clone(), source };
+        let make = |source| PkiError::Make { subject: format!("the root of {domain}"), source };
         let key = KeyPair::generate().map_err(make)?;
-        let (mut params, expires_at) = issue::params(&subject, now, validity, None)?;
+        let subject = issue::subject(&domain, "root");
+        let (mut params, expires_at) = issue::params(subject, now, validity, None)?;
         // A trust domain's own SPIFFE ID has no path (SPIFFE X.509-SVID §4.1).
         let uri = format!("spiffe://{domain}");
         params.subject_alt_names.push(SanType::URI(uri.try_into().map_err(make)?));
@@ -157,10 +157,10 @@ impl Authority {
         let role = Role::Authority(datacenter.clone());
         self.check_may_issue(&role)?;
         let identity = Identity { domain: self.domain.clone(), role };
-        let subject = format!("{} {}", identity.domain, identity.role);
-        let make = |source| PkiError::Make { subject: subject.clone(), source };
+        let make = |source| PkiError::Make { subject: identity.to_string(), source };
         let key = KeyPair::generate().map_err(make)?;
-        let (mut params, expires_at) = issue::params(&subject, now, validity, Some(self))?;
+        let subject = issue::subject(&identity.domain, &identity.role.to_string());
+        let (mut params, expires_at) = issue::params(subject, now, validity, Some(self))?;
         let uri = identity.to_string().try_into().map_err(make)?;
         params.subject_alt_names.push(SanType::URI(uri));
         make_authority(&mut params, 0);

@@ -51,6 +51,8 @@ fn a_certificate_says_what_it_should() {
     let issued = root().issue(role("coordinator/dub"), &hosts, NOW, DAY).unwrap();
     let pem = x509_parser::pem::parse_x509_pem(issued.chain_pem().as_bytes()).unwrap().1;
     let certificate = pem.parse_x509().unwrap();
+    assert_eq!(certificate.subject().to_string(), "O=demo.com, CN=coordinator/dub");
+    assert_eq!(certificate.issuer().to_string(), "O=demo.com, CN=root");
     let names = certificate.subject_alternative_name().unwrap().unwrap();
     assert_eq!(
         names.value.general_names,
