@@ -117,6 +117,13 @@ impl TlsListener {
         })
     }
 
+    /// The same, with another limit of open connections.
+    #[cfg(test)]
+    pub(super) fn limited_to(mut self, connections: usize) -> Self {
+        self.connections = Arc::new(Semaphore::new(connections));
+        self
+    }
+
     /// The next good peer. Cancel-safe: handshakes live in their set.
     async fn next(&mut self) -> io::Result<Connection> {
         loop {
@@ -260,5 +267,25 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortages_and_peers_do_not_end_a_listener() {
+        for (errno, broken) in [
+            (Errno::CONNABORTED, false),
+            (Errno::MFILE, false),
+            (Errno::NFILE, false),
+            (Errno::NOBUFS, false),
+            (Errno::NETDOWN, false),
+            (Errno::BADF, true),
+            (Errno::INVAL, true),
+        ] {
+            assert_eq!(is_broken(&io::Error::from(errno)), broken, "{errno}");
+        }
     }
 }

@@ -130,3 +130,21 @@ async fn a_channel_passes_the_reason_on() {
         _ = listener.accept() => panic!("the client took another coordinator"),
     }
 }
+
+#[tokio::test]
+async fn connections_above_the_limit_are_closed_until_others_end() {
+    let mesh = Mesh::new("demo.com");
+    let (client, server) = (mesh.peer("operator/admin"), mesh.peer("coordinator/dub"));
+    let listener = listen::TlsListener::bind("127.0.0.1:0", Arc::clone(&server.current)).await;
+    let mut listener = listener.unwrap().limited_to(1);
+    let address = listener.local_address().to_string();
+    for _ in 0..2 {
+        let (connected, accepted) =
+            tokio::join!(client.connect(&address, &COORDINATOR), listener.accept());
+        let _open = (connected.unwrap(), accepted.unwrap());
+        tokio::select! {
+            connected = client.connect(&address, &COORDINATOR) => assert!(connected.is_err()),
+            _ = listener.accept() => panic!("one connection too many was accepted"),
+        }
+    }
+}
