@@ -11,6 +11,7 @@ mod service;
 mod suggest;
 pub mod support;
 mod value;
+mod workload;
 
 pub use file::{ENTRIES_MAX, Entry, Section, UnitFile, decode};
 pub use finding::{FINDINGS_MAX, Finding};
@@ -19,3 +20,4 @@ pub use service::{
     Directories, Exec, Kind, Privileges, Restart, Service, Signal, Specifiers, StartLimit,
     SuccessExitStatus, WorkingDirectory, quote,
 };
+pub use workload::{Parsed, parse_workload, port_variable};
