@@ -263,15 +263,10 @@ fn is_section_name(name: &str) -> bool {
 }
 
 /// The beginning of a line in quotes, short enough to read in a message.
-pub(crate) fn excerpt(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     const CHARS_MAX: usize = 40;
-    let printable: String = text.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
     let more = if text.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
-    // escape_debug escapes quotes, which would only confuse here.
-    format!(
-        "\"{}{more}\"",
-        printable.replace("\\\"", "\"").replace("\\'", "'").replace("\\\\", "\\")
-    )
+    format!("\"{}{more}\"", text.chars().take(CHARS_MAX).collect::<String>())
 }
 
 /// The physical lines. As in systemd's `read_line`, any combination of one line feed, one carriage

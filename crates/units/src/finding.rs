@@ -9,6 +9,9 @@ use crate::value::ValueError;
 /// The most findings that one file is given; a file that is wrong everywhere is not a unit file.
 pub const FINDINGS_MAX: usize = 50;
 
+/// The longest message, in characters.
+const MESSAGE_CHARS_MAX: usize = 400;
+
 /// One thing to know about a unit file, shown as
 /// `web@.service:12: [X-Kato] MaxLatency=: "fast" is not a duration: write 80ms or 0.2s`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,22 +65,22 @@ pub(crate) struct Findings {
 impl Findings {
     /// No findings yet on the file of this name.
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), list: Vec::new(), dropped: 0 }
+        Self { file: printable(file), list: Vec::new(), dropped: 0 }
     }
 
     /// Notes a finding on the file as a whole.
     pub(crate) fn on_file(&mut self, message: impl Into<String>) {
-        self.push(None, None, None, message.into());
+        self.push(None, None, None, &message.into());
     }
 
     /// Notes a finding on a line that is not an assignment.
     pub(crate) fn on_line(&mut self, line: u32, message: impl Into<String>) {
-        self.push(Some(line), None, None, message.into());
+        self.push(Some(line), None, None, &message.into());
     }
 
     /// Notes a finding on a section's header.
     pub(crate) fn on_section(&mut self, line: u32, section: &str, message: impl Into<String>) {
-        self.push(Some(line), Some(section), None, message.into());
+        self.push(Some(line), Some(section), None, &message.into());
     }
 
     /// Notes a finding on a key; without a line if the key is missing from the file.
@@ -88,7 +91,7 @@ impl Findings {
         key: &str,
         message: impl Into<String>,
     ) {
-        self.push(line, Some(section), Some(key), message.into());
+        self.push(line, Some(section), Some(key), &message.into());
     }
 
     /// Notes that a value is wrong.
@@ -128,14 +131,9 @@ impl Findings {
         self.list
     }
 
-    fn push(
-        &mut self,
-        line: Option<u32>,
-        section: Option<&str>,
-        key: Option<&str>,
-        message: String,
-    ) {
-        let (section, key) = (section.map(str::to_owned), key.map(str::to_owned));
+    fn push(&mut self, line: Option<u32>, section: Option<&str>, key: Option<&str>, message: &str) {
+        let (section, key) = (section.map(printable), key.map(printable));
+        let message = printable(message);
         self.add(Finding { file: self.file.clone(), line, section, key, message });
     }
 
@@ -147,6 +145,22 @@ impl Findings {
             self.dropped += 1;
         }
     }
+}
+
+/// `text` as one line that a terminal can show: files quoted in a message may hold anything, of any
+/// length. The middle goes, because the value stands in front and the remedy at the end.
+fn printable(text: &str) -> String {
+    let one_line = |c: char| {
+        let control = c.is_control();
+        control.then(|| c.escape_default()).into_iter().flatten().chain((!control).then_some(c))
+    };
+    let chars: Vec<char> = text.chars().flat_map(one_line).collect();
+    if chars.len() <= MESSAGE_CHARS_MAX {
+        return chars.into_iter().collect();
+    }
+    let (front, back) =
+        (&chars[..MESSAGE_CHARS_MAX / 2], &chars[chars.len() - MESSAGE_CHARS_MAX / 2..]);
+    front.iter().chain(['…'].iter()).chain(back).collect()
 }
 
 #[cfg(test)]
@@ -170,6 +184,18 @@ mod tests {
                 "web@.service:12: [X-Kato] MaxLatency=: \"fast\" is not a duration",
             ]
         );
+    }
+
+    #[test]
+    fn a_message_is_one_short_line_whatever_the_file_holds() {
+        let mut findings = Findings::new("a.service");
+        findings.on_line(1, format!("\"{}\" \u{1b}[2J\n: write 1", "x".repeat(9_000)));
+        let shown = findings.finish()[0].to_string();
+        assert!(
+            shown.starts_with("a.service:1: \"xxx")
+                && shown.ends_with("x\" \\u{1b}[2J\\n: write 1")
+        );
+        assert!(shown.chars().count() < 420, "{shown}");
     }
 
     #[test]

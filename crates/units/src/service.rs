@@ -115,8 +115,7 @@ pub struct WorkingDirectory {
     pub missing_ok: bool,
 }
 
-/// More than `burst` starts within `interval` fail the unit. No interval, or one of zero, means that
-/// there is no limit.
+/// More than `burst` starts within `interval` fail the unit. Where either is zero there is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartLimit {
     /// The window.

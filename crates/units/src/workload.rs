@@ -211,8 +211,12 @@ fn check_service(file: &UnitFile, spec: &WorkloadSpec, found: &mut Found) {
 /// Warns of a port's variable that nothing sets.
 fn check_ports(service: &Service, spec: &WorkloadSpec, found: &mut Found) {
     let given: Vec<String> = spec.ports.iter().map(port_variable).collect();
-    let commands = [&service.exec_start_pre, &service.exec_start, &service.exec_start_post];
-    for exec in commands.into_iter().flatten() {
+    let commands = [
+        ("ExecStartPre", &service.exec_start_pre),
+        ("ExecStart", &service.exec_start),
+        ("ExecStartPost", &service.exec_start_post),
+    ];
+    for (key, exec) in commands.iter().flat_map(|(key, list)| list.iter().map(move |e| (key, e))) {
         for argument in &exec.arguments {
             for (at, prefix) in argument.match_indices("KATO_PORT_") {
                 let rest = &argument[at + prefix.len()..];
@@ -222,7 +226,7 @@ fn check_ports(service: &Service, spec: &WorkloadSpec, found: &mut Found) {
                 if !given.contains(&variable) && !service.environment.contains_key(&variable) {
                     let port = name.to_ascii_lowercase().replace('_', "-");
                     let message = format!("{variable} is not set: add Port={port} to [X-Kato]");
-                    found.warnings.on_key(Some(exec.line), "Service", "ExecStart", message);
+                    found.warnings.on_key(Some(exec.line), "Service", key, message);
                 }
             }
         }

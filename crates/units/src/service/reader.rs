@@ -175,8 +175,10 @@ impl<'a> Reader<'a> {
             ("Unit", "StartLimitIntervalSec"),
         ] {
             let read = self.scalar_in(section, key, value::time_span);
-            // A window without an end would count every start for ever: the longest span does that.
-            limit.interval = read.map_or(limit.interval, |span| span.unwrap_or(Duration::MAX));
+            // A window without an end counts every start for ever. The longest span that a unit can
+            // write does the same, and can be added to a point in time.
+            let endless = Duration::from_micros(u64::MAX);
+            limit.interval = read.map_or(limit.interval, |span| span.unwrap_or(endless));
         }
         let burst = |text: &str| {
             text.parse::<u32>().map_err(|_| {
