@@ -6,7 +6,10 @@
 //! crate carries or is given. Floating-point numbers appear inside the latency estimate only; what
 //! goes out is integers. `docs/placement.md` explains the model.
 
+pub mod catalogue;
 pub mod gazetteer;
 pub mod latency;
 pub mod regions;
 mod table;
+
+pub use catalogue::Catalogue;
