@@ -9,7 +9,9 @@
 pub mod catalogue;
 pub mod gazetteer;
 pub mod latency;
+mod place;
 pub mod regions;
 mod table;
 
 pub use catalogue::Catalogue;
+pub use place::{ARCH, Chosen, Problem, Room, Site, Solution, place};
