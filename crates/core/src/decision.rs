@@ -2,6 +2,7 @@
 //! later.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{DatacenterName, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp};
 
@@ -32,8 +33,9 @@ pub struct Candidate {
 /// What one instance would cost in one datacenter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
-    /// The machine that it would run on.
-    pub offer: Offer,
+    /// The machine that it would run on. Shared: a decision quotes one for every datacenter, and most of
+    /// them are the catalogue's.
+    pub offer: Arc<Offer>,
     /// Whether that machine runs already.
     pub source: Source,
     /// The price of the instance: its dominant share of a machine that runs already, the whole of one

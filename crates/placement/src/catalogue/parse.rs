@@ -1,0 +1,299 @@
+//! Reads a catalogue's text. Prices decide where money goes, so a row that is not understood is an
+//! error with its place, never skipped.
+
+use csv::StringRecord;
+use kato_core::{
+    Arch, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources, Timestamp,
+};
+
+use super::{CatalogueError, Defaults, date};
+
+/// Bytes in a gibibyte.
+const GIB: f64 = 1_073_741_824.0;
+/// The most processors or gibibytes that one machine may have: a number beyond it is a mistake.
+const SIZE_MAX: f64 = 10_000_000.0;
+
+/// The offers of a catalogue's text.
+pub(super) fn offers(
+    text: &str,
+    defaults: &Defaults,
+    rows_max: usize,
+) -> Result<Vec<Offer>, CatalogueError> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let columns = Columns::find(reader.headers().map_err(|error| row_error(&error))?)?;
+    let mut offers = Vec::new();
+    let mut record = StringRecord::new();
+    let mut rows = 0;
+    while reader.read_record(&mut record).map_err(|error| row_error(&error))? {
+        let row = Row { record: &record, columns: &columns, defaults };
+        rows += 1;
+        if rows > rows_max {
+            let message = format!("more than {rows_max} rows: split the catalogue by provider");
+            return Err(row.wrong("row", message));
+        }
+        row.read(&mut offers)?;
+    }
+    Ok(offers)
+}
+
+fn row_error(error: &csv::Error) -> CatalogueError {
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, but the header names {expected_len} columns")
+        }
+        _ => error.to_string(),
+    };
+    let line = error.position().map_or(1, csv::Position::line);
+    CatalogueError { line, column: "row".to_owned(), message }
+}
+
+/// Where each column stands.
+struct Columns {
+    provider: Option<usize>,
+    region: usize,
+    kind: usize,
+    arch: Option<usize>,
+    cpus: usize,
+    memory: usize,
+    price: usize,
+    spot_price: Option<usize>,
+    priced_at: Option<usize>,
+    source: Option<usize>,
+}
+
+impl Columns {
+    fn find(header: &StringRecord) -> Result<Self, CatalogueError> {
+        // A spreadsheet may have put a byte-order mark before the first name.
+        let named = |name: &str| {
+            header.iter().position(|found| found.trim_start_matches('\u{feff}').trim() == name)
+        };
+        let needed = |name: &str| {
+            named(name).ok_or_else(|| CatalogueError {
+                line: 1,
+                column: name.to_owned(),
+                message: "the header does not name it: \
+                          InstanceType, vCPUs, MemoryGiB, Price and Region are needed"
+                    .to_owned(),
+            })
+        };
+        Ok(Self {
+            provider: named("Provider"),
+            region: needed("Region")?,
+            kind: needed("InstanceType")?,
+            arch: named("Arch"),
+            cpus: needed("vCPUs")?,
+            memory: needed("MemoryGiB")?,
+            price: needed("Price")?,
+            spot_price: named("SpotPrice"),
+            priced_at: named("PricedAt"),
+            source: named("Source"),
+        })
+    }
+}
+
+struct Row<'a> {
+    record: &'a StringRecord,
+    columns: &'a Columns,
+    defaults: &'a Defaults,
+}
+
+impl Row<'_> {
+    /// Adds the row's offers to `offers`.
+    fn read(&self, offers: &mut Vec<Offer>) -> Result<(), CatalogueError> {
+        let prices = [
+            (Market::OnDemand, self.price("Price", Some(self.columns.price))?),
+            (Market::Spot, self.price("SpotPrice", self.columns.spot_price)?),
+        ];
+        let offer = Offer {
+            provider: self.provider()?,
+            region: self.region()?,
+            kind: self.kind()?,
+            market: Market::OnDemand,
+            arch: self.arch()?,
+            capacity: self.capacity()?,
+            price_micros_per_hour: MicroDollars::ZERO,
+            priced_at: self.priced_at()?,
+            source: self.source(),
+        };
+        for (market, price) in prices {
+            if let Some(price_micros_per_hour) = price {
+                offers.push(Offer { market, price_micros_per_hour, ..offer.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The column's text; none where it is absent or empty.
+    fn text(&self, column: Option<usize>) -> Option<&str> {
+        column.and_then(|column| self.record.get(column)).filter(|text| !text.is_empty())
+    }
+
+    fn provider(&self) -> Result<ProviderName, CatalogueError> {
+        match self.text(self.columns.provider) {
+            Some(text) => {
+                text.parse().map_err(|error: NameError| self.wrong("Provider", error.to_string()))
+            }
+            None => Ok(self.defaults.provider.clone()),
+        }
+    }
+
+    fn region(&self) -> Result<RegionName, CatalogueError> {
+        let text = self.text(Some(self.columns.region)).unwrap_or("");
+        text.parse().map_err(|error: NameError| self.wrong("Region", error.to_string()))
+    }
+
+    fn kind(&self) -> Result<String, CatalogueError> {
+        let text = self.text(Some(self.columns.kind));
+        let text =
+            text.ok_or_else(|| self.wrong("InstanceType", "is empty, not such as m6i.large"));
+        text.map(str::to_owned)
+    }
+
+    fn arch(&self) -> Result<Arch, CatalogueError> {
+        let text = self.text(self.columns.arch);
+        text.map_or(Ok(Arch::X86_64), |text| {
+            text.parse().map_err(|error: String| self.wrong("Arch", error))
+        })
+    }
+
+    fn capacity(&self) -> Result<Resources, CatalogueError> {
+        Ok(Resources {
+            cpu_millis: self.size("vCPUs", self.columns.cpus, 1_000.0)?,
+            memory_bytes: self.size("MemoryGiB", self.columns.memory, GIB)?,
+        })
+    }
+
+    /// A number of `unit`s, rounded down: a machine is never taken for larger than it is.
+    fn size(&self, column: &str, index: usize, unit: f64) -> Result<u64, CatalogueError> {
+        let text = self.text(Some(index)).unwrap_or("");
+        let number = text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n <= SIZE_MAX);
+        let number = number.ok_or_else(|| {
+            let message = format!("\"{text}\" is not a number above 0, such as 2 or 3.75");
+            self.wrong(column, message)
+        })?;
+        // The bounds above keep the product inside the type.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let size = (number * unit) as u64;
+        Ok(size)
+    }
+
+    fn price(
+        &self,
+        column: &str,
+        index: Option<usize>,
+    ) -> Result<Option<MicroDollars>, CatalogueError> {
+        let Some(text) = self.text(index) else { return Ok(None) };
+        let price = micro_dollars(text).map_err(|error| self.wrong(column, error))?;
+        if price <= MicroDollars::ZERO {
+            // A feed that knows no price often writes 0, and 0 would win every comparison.
+            let message = format!("\"{text}\" is no price: leave it empty where there is none");
+            return Err(self.wrong(column, message));
+        }
+        Ok(Some(price))
+    }
+
+    fn priced_at(&self) -> Result<Timestamp, CatalogueError> {
+        let Some(text) = self.text(self.columns.priced_at) else {
+            return Ok(self.defaults.priced_at);
+        };
+        date::parse(text).ok_or_else(|| {
+            let message = format!("\"{text}\" is not a date such as 2025-06-28");
+            self.wrong("PricedAt", message)
+        })
+    }
+
+    fn source(&self) -> String {
+        self.text(self.columns.source).unwrap_or(&self.defaults.source).to_owned()
+    }
+
+    fn wrong(&self, column: &str, message: impl Into<String>) -> CatalogueError {
+        let line = self.record.position().map_or(0, csv::Position::line);
+        CatalogueError { line, column: column.to_owned(), message: message.into() }
+    }
+}
+
+/// Dollars with any number of decimals, rounded to millionths: computed feeds write more than six.
+fn micro_dollars(text: &str) -> Result<MicroDollars, String> {
+    let Some((whole, fraction)) = text.split_once('.').filter(|(_, f)| f.len() > 6 && f.is_ascii())
+    else {
+        return text.parse();
+    };
+    let (kept, rest) = fraction.split_at(6);
+    if !rest.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("\"{text}\" is not an amount of dollars, such as 0.25"));
+    }
+    let price: MicroDollars = format!("{whole}.{kept}").parse()?;
+    Ok(price + MicroDollars(i64::from(rest.as_bytes()[0] >= b'5')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "Region,InstanceType,Arch,vCPUs,MemoryGiB,Price,SpotPrice,PricedAt";
+
+    fn read(text: &str) -> Result<Vec<Offer>, CatalogueError> {
+        let provider = "ec2".parse().unwrap();
+        let defaults = Defaults { provider, priced_at: Timestamp(7), source: "test".to_owned() };
+        offers(text, &defaults, 3)
+    }
+
+    #[test]
+    fn a_row_is_an_offer_in_each_market_that_has_a_price() {
+        let rows = "a-1,m.large,arm64,2.0,0.5,0.1,0.03,2025-06-28\na-1,m.small,,1,1,,,\n";
+        let offers = read(&format!("\u{feff}{HEADER}\n{rows}")).unwrap();
+        assert_eq!(offers.len(), 2);
+        assert_eq!(offers[0].market, Market::OnDemand);
+        assert_eq!(offers[0].price_micros_per_hour, MicroDollars(100_000));
+        assert_eq!(offers[0].capacity, Resources::new(2_000, 512));
+        assert_eq!(offers[0].arch, Arch::Arm64);
+        assert_eq!(offers[1].market, Market::Spot);
+        assert_eq!(offers[1].price_micros_per_hour, MicroDollars(30_000));
+        assert_eq!(offers[1].priced_at, Timestamp(20_267 * 86_400_000));
+        assert_eq!(offers[1].source, "test");
+    }
+
+    #[test]
+    fn a_bad_row_is_named_by_line_and_column() {
+        for (row, column, part) in [
+            ("EU,m,,1,1,1,,", "Region", "not a DNS label"),
+            (",m,,1,1,1,,", "Region", "empty"),
+            ("a,,,1,1,1,,", "InstanceType", "empty"),
+            ("a,m,mips,1,1,1,,", "Arch", "x86_64 or arm64"),
+            ("a,m,,none,1,1,,", "vCPUs", "above 0"),
+            ("a,m,,1,-1,1,,", "MemoryGiB", "above 0"),
+            ("a,m,,1,NaN,1,,", "MemoryGiB", "above 0"),
+            ("a,m,,1,1,1e3,,", "Price", "amount of dollars"),
+            ("a,m,,1,1,0.0,,", "Price", "leave it empty"),
+            ("a,m,,1,1,1,-1,", "SpotPrice", "amount of dollars"),
+            ("a,m,,1,1,1,,28.6.2025", "PricedAt", "2025-06-28"),
+            ("a,m,,1,1,1", "row", "6 fields, but the header names 8 columns"),
+        ] {
+            let error = read(&format!("{HEADER}\na,m,,1,1,1,,\n{row}\n")).unwrap_err();
+            assert_eq!((error.line, error.column.as_str()), (3, column), "{row}: {error}");
+            assert!(error.message.contains(part), "{row}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_column_and_too_many_rows_are_errors() {
+        let error = read("Region,InstanceType,vCPUs,MemoryGiB\n").unwrap_err();
+        assert_eq!((error.line, error.column.as_str()), (1, "Price"));
+        assert_eq!(read("").unwrap_err().column, "Region");
+        let rows = "a,m,,1,1,1,,\n".repeat(4);
+        let error = read(&format!("{HEADER}\n{rows}")).unwrap_err();
+        assert_eq!((error.line, error.column.as_str()), (5, "row"));
+    }
+
+    #[test]
+    fn long_decimals_are_rounded_to_millionths() {
+        for (text, micros) in
+            [("0.1234564", 123_456), ("0.12345650001", 123_457), ("1.9999999", 2_000_000)]
+        {
+            assert_eq!(micro_dollars(text), Ok(MicroDollars(micros)), "{text}");
+        }
+        for bad in ["0.1234567e1", "0.123456-", ".1234567", "0.12345é7"] {
+            assert!(micro_dollars(bad).is_err(), "{bad} was taken");
+        }
+    }
+}

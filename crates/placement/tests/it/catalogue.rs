@@ -1,0 +1,87 @@
+//! The shipped catalogue, and a large one against a linear scan.
+
+use std::sync::Arc;
+
+use kato_core::{Arch, Offer, Resources, SpotPolicy, Timestamp};
+use kato_placement::catalogue::{Defaults, admits};
+use kato_placement::{Catalogue, regions};
+
+use crate::support::shared;
+
+fn scan<'a>(
+    offers: impl Iterator<Item = &'a Arc<Offer>>,
+    request: Resources,
+    spot: SpotPolicy,
+    arch: Arch,
+) -> Option<&'a Arc<Offer>> {
+    offers
+        .filter(|offer| offer.arch == arch && admits(spot, offer.market))
+        .filter(|offer| request.fits(offer.capacity))
+        .min_by_key(|offer| (offer.price_micros_per_hour, offer.market, &offer.kind))
+}
+
+fn check_against_scan(catalogue: &Catalogue) -> usize {
+    let requests = [(0, 0), (500, 256), (1_000, 3_900), (2_000, 8_192), (16_000, 131_072)];
+    let mut answers = 0;
+    for (provider, region) in catalogue.regions() {
+        for (cpu, mib) in requests {
+            for spot in [SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required] {
+                for arch in [Arch::X86_64, Arch::Arm64] {
+                    let request = Resources::new(cpu, mib);
+                    let found = catalogue.cheapest(provider, region, request, spot, arch);
+                    let scanned = scan(catalogue.offers(provider, region), request, spot, arch);
+                    assert_eq!(found, scanned, "{provider} {region} {request} {spot:?} {arch}");
+                    answers += usize::from(found.is_some());
+                }
+            }
+        }
+    }
+    answers
+}
+
+#[test]
+fn the_builtin_catalogue_reads_and_its_regions_have_places() {
+    let catalogue = Catalogue::builtin();
+    let mut seen = 0;
+    for (provider, region) in catalogue.regions() {
+        assert!(regions::coordinates(provider, region).is_some(), "{provider} {region}");
+        seen += 1;
+    }
+    assert_eq!(seen, 31);
+    for offer in catalogue.all_offers() {
+        assert!(!offer.source.is_empty(), "{offer:?}");
+        assert!(offer.priced_at > Timestamp(0), "{offer:?}");
+    }
+    assert!(check_against_scan(&catalogue) > 300);
+    let ec2 = "ec2".parse().unwrap();
+    let request = Resources::new(2_000, 4_096);
+    let cheapest = |region: &str, spot, arch| {
+        let offer = catalogue.cheapest(&ec2, &region.parse().unwrap(), request, spot, arch);
+        offer.map(|offer| offer.kind.clone())
+    };
+    let never = SpotPolicy::Never;
+    assert_eq!(cheapest("eu-west-1", never, Arch::X86_64).as_deref(), Some("t3.medium"));
+    assert_eq!(cheapest("eu-west-1", never, Arch::Arm64).as_deref(), Some("t4g.medium"));
+    assert_eq!(cheapest("mars-1", never, Arch::X86_64), None);
+}
+
+#[test]
+fn rows_in_any_order_give_one_catalogue() {
+    let offers: Vec<Arc<Offer>> = Catalogue::builtin().all_offers().cloned().collect();
+    let again = Catalogue::new(offers.iter().rev().cloned());
+    assert!(again.all_offers().eq(&offers));
+}
+
+#[test]
+fn forty_thousand_rows_answer_as_a_scan_does() {
+    let Some(text) = shared("aws_vms.csv") else { return };
+    let defaults = Defaults {
+        provider: "ec2".parse().unwrap(),
+        priced_at: Timestamp(0),
+        source: "aws_vms.csv".to_owned(),
+    };
+    let catalogue = Catalogue::parse_csv(&text, &defaults).unwrap();
+    assert_eq!(text.lines().count(), 42_021);
+    assert_eq!(catalogue.regions().count(), 30);
+    assert!(check_against_scan(&catalogue) > 800);
+}

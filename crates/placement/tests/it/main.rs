@@ -1,0 +1,12 @@
+//! What the crate promises, from outside: constraints, order, optimum, catalogue, latency.
+//! One binary, because each would link the crate again.
+
+// The whole binary is a test; the lint's exemption sees only what stands inside `#[test]`.
+#![allow(clippy::unwrap_used)]
+
+mod brute;
+mod catalogue;
+mod constraints;
+mod latency;
+mod properties;
+mod support;

@@ -1,0 +1,242 @@
+//! From a unit file to a workload: the section `[X-Kato]`, its defaults and its contradictions.
+
+mod demand;
+mod options;
+mod section;
+
+use std::sync::Arc;
+
+use kato_core::{
+    Coordinates, Failover, InstanceId, LATENCY_PRICE_DEFAULT, PortName, Resources, SpotPolicy,
+    Spread, WorkloadName, WorkloadSpec,
+};
+
+use crate::finding::{Finding, Findings};
+use crate::name::UnitNameError;
+use crate::suggest::nearest;
+use crate::{Service, Specifiers, UnitFile, UnitName};
+
+/// The section that is Káto's own; systemd ignores it.
+const SECTION: &str = "X-Kato";
+
+/// The sections that have a meaning in a workload.
+const SECTIONS: [&str; 4] = ["Unit", "Service", "Install", SECTION];
+
+/// What an instance asks for unless its unit says otherwise: a tenth of a core and 128 MiB.
+const REQUEST_DEFAULT: Resources = Resources::new(100, 128);
+
+const SPOT: [(&str, SpotPolicy); 3] = [
+    ("allowed", SpotPolicy::Allowed),
+    ("required", SpotPolicy::Required),
+    ("never", SpotPolicy::Never),
+];
+const SPREAD: [(&str, Spread); 2] = [("none", Spread::None), ("datacenter", Spread::Datacenter)];
+const FAILOVER: [(&str, Failover); 2] = [("auto", Failover::Auto), ("never", Failover::Never)];
+
+/// A workload and what its author should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The workload.
+    pub spec: WorkloadSpec,
+    /// What is legal and probably not meant, or not honoured everywhere.
+    pub warnings: Vec<Finding>,
+}
+
+/// Reads a unit file as a workload, or says everything that is wrong with it.
+///
+/// `resolve` finds the place that a `Near=` names by a city or an IATA code; its error is shown as it
+/// is, and has to say what would be found. Coordinates do not go through it.
+pub fn parse_workload(
+    file_name: &str,
+    text: &str,
+    resolve: &dyn Fn(&str) -> Result<Coordinates, String>,
+) -> Result<Parsed, Vec<Finding>> {
+    let (file, syntax) = UnitFile::read(file_name, text);
+    let mut found = Found { errors: Findings::new(file_name), warnings: Findings::new(file_name) };
+    let unit = UnitName::parse(file_name);
+    if let Err(error) = &unit {
+        found.errors.on_file(error.to_string());
+    }
+    let complete = syntax.is_empty() & check_sections(&file, &mut found);
+    found.errors.extend(syntax);
+    let spec = read_spec(&file, unit.as_ref().ok(), text, resolve, &mut found);
+    // Without [Service], another unit type or a header that was not understood is the reason, and has
+    // been said.
+    let other_type = matches!(unit, Err(UnitNameError::NotAService { .. }));
+    if (complete && !other_type) || file.section("Service").is_some() {
+        check_service(&file, &spec, &mut found);
+    }
+    if found.errors.is_empty() {
+        Ok(Parsed { spec, warnings: found.warnings.finish() })
+    } else {
+        Err(found.errors.finish())
+    }
+}
+
+/// The variable that a unit finds a port's number in: `KATO_PORT_GRPC_API` for `grpc-api`.
+pub fn port_variable(port: &PortName) -> String {
+    format!("KATO_PORT_{}", port.as_str().to_ascii_uppercase().replace('-', "_"))
+}
+
+/// What was found so far.
+struct Found {
+    errors: Findings,
+    warnings: Findings,
+}
+
+/// Looks at the headers, and says whether each is what it seems to be.
+fn check_sections(file: &UnitFile, found: &mut Found) -> bool {
+    let mut complete = true;
+    for section in &file.sections {
+        let name = section.name.as_str();
+        if SECTIONS.contains(&name) {
+            continue;
+        }
+        if name == "X-Fleet" {
+            let message = "the section is ignored: Káto places by [X-Kato]";
+            found.warnings.on_section(section.line, name, message);
+        } else if let Some(meant) = nearest(name, SECTIONS) {
+            complete = false;
+            let message = format!("unknown section: did you mean [{meant}]?");
+            found.errors.on_section(section.line, name, message);
+        } else if !name.starts_with("X-") {
+            let message = "the section has no effect in a service unit: remove it";
+            found.warnings.on_section(section.line, name, message);
+        }
+    }
+    complete
+}
+
+/// Reads `[X-Kato]`. Where a value is wrong, its default stands in, and the findings have the error.
+fn read_spec(
+    file: &UnitFile,
+    unit: Option<&UnitName>,
+    text: &str,
+    resolve: &dyn Fn(&str) -> Result<Coordinates, String>,
+    found: &mut Found,
+) -> WorkloadSpec {
+    let mut section = section::Reader::new(file, &mut found.errors);
+    section.check_keys();
+    let defaults = REQUEST_DEFAULT;
+    let spec = WorkloadSpec {
+        // The stand-in of a name that is wrong is never seen: the file has an error then.
+        name: unit.map_or_else(stand_in, |unit| unit.workload.clone()),
+        template: unit.is_some_and(|unit| unit.template),
+        unit: Arc::from(text),
+        count: section.once("Count", options::count).unwrap_or(1),
+        request: Resources {
+            cpu_millis: section.once("CPU", options::cpu).unwrap_or(defaults.cpu_millis),
+            memory_bytes: section.once("Memory", options::memory).unwrap_or(defaults.memory_bytes),
+        },
+        demand: section.demand(resolve),
+        latency_ms_max: section.once("MaxLatency", options::latency),
+        datacenters: section.datacenters(),
+        price_micros_per_hour_max: section.once("MaxPrice", options::price),
+        spot: section.choice("Spot", &SPOT),
+        spread: section.choice("Spread", &SPREAD),
+        singleton: section.once("Singleton", crate::value::boolean).unwrap_or_default(),
+        failover: section.choice("Failover", &FAILOVER),
+        ports: section.ports(),
+        latency_price_micros_per_ms_hour: section
+            .once("LatencyPrice", options::latency_price)
+            .unwrap_or(LATENCY_PRICE_DEFAULT),
+    };
+    check_contradictions(file, unit, &spec, found);
+    spec
+}
+
+/// Refuses keys that are right by themselves and cannot be met together. A singleton may have several
+/// instances: the promise is about each of them.
+fn check_contradictions(
+    file: &UnitFile,
+    unit: Option<&UnitName>,
+    spec: &WorkloadSpec,
+    found: &mut Found,
+) {
+    let line = |key: &str| file.last(SECTION, key).map(|entry| entry.line);
+    let mut error = |key: &str, message: String| {
+        found.errors.on_key(line(key), SECTION, key, message);
+    };
+    if let Some(unit) = unit.filter(|unit| spec.count > 1 && !unit.template) {
+        error(
+            "Count",
+            format!(
+                "{} copies need a template: name the file {}@.service, or write Count=1",
+                spec.count, unit.workload
+            ),
+        );
+    }
+    // What is written counts, not what was understood: a place with an error is still a place.
+    let near = !file.list(SECTION, "Near").is_empty();
+    if spec.latency_ms_max.is_some() && !near {
+        error(
+            "MaxLatency",
+            "there is no place to measure it from: add one such as Near=Dublin, or remove MaxLatency="
+                .to_owned(),
+        );
+    }
+    let sites = spec.datacenters.len();
+    let copies = usize::try_from(spec.count).unwrap_or(usize::MAX);
+    if spec.spread == Spread::Datacenter && sites > 0 && copies > sites {
+        error(
+            "Spread",
+            format!(
+                "datacenter allows one copy in each, and Count={} is more than the {sites} of Datacenters=: \
+                 add datacenters, or write Count={sites} or Spread=none",
+                spec.count
+            ),
+        );
+    }
+    if let Some(entry) = file.last(SECTION, "LatencyPrice").filter(|_| !near) {
+        let message = "has no effect without a place: add one such as Near=Dublin";
+        found.warnings.on_key(Some(entry.line), SECTION, "LatencyPrice", message);
+    }
+}
+
+/// Reads `[Service]` as an engine would, for the first instance.
+fn check_service(file: &UnitFile, spec: &WorkloadSpec, found: &mut Found) {
+    let instance = InstanceId::new(spec.name.clone(), 1);
+    let specifiers = Specifiers::new(instance, spec.template, "core-1");
+    match Service::read(file, &specifiers) {
+        Ok(service) => {
+            check_ports(&service, spec, found);
+            for warning in service.warnings {
+                found.warnings.add(warning);
+            }
+        }
+        Err(findings) => found.errors.extend(findings),
+    }
+}
+
+/// Warns of a port's variable that nothing sets.
+fn check_ports(service: &Service, spec: &WorkloadSpec, found: &mut Found) {
+    let given: Vec<String> = spec.ports.iter().map(port_variable).collect();
+    let commands = [
+        ("ExecStartPre", &service.exec_start_pre),
+        ("ExecStart", &service.exec_start),
+        ("ExecStartPost", &service.exec_start_post),
+    ];
+    for (key, exec) in commands.iter().flat_map(|(key, list)| list.iter().map(move |e| (key, e))) {
+        for argument in &exec.arguments {
+            for (at, prefix) in argument.match_indices("KATO_PORT_") {
+                let rest = &argument[at + prefix.len()..];
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let name = &rest[..end.unwrap_or(rest.len())];
+                let variable = format!("{prefix}{name}");
+                if !given.contains(&variable) && !service.environment.contains_key(&variable) {
+                    let port = name.to_ascii_lowercase().replace('_', "-");
+                    let message = format!("{variable} is not set: add Port={port} to [X-Kato]");
+                    found.warnings.on_key(Some(exec.line), "Service", key, message);
+                }
+            }
+        }
+    }
+}
+
+/// A name for files whose own is not one.
+fn stand_in() -> WorkloadName {
+    WorkloadName::new("unnamed").expect("\"unnamed\" is a DNS label")
+}
+
+#[cfg(test)]
+mod tests;

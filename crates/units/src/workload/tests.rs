@@ -1,0 +1,137 @@
+//! Whole files read as workloads.
+
+use std::collections::BTreeSet;
+
+use kato_core::{MicroDollars, UNIT_BYTES_MAX};
+use proptest::prelude::*;
+
+use super::*;
+
+/// Knows two cities.
+fn resolve(place: &str) -> Result<Coordinates, String> {
+    match place {
+        "Dublin" | "DUB" => "53.35,-6.26".parse().map_err(|_| String::new()),
+        "Paris, US" => "33.66,-95.55".parse().map_err(|_| String::new()),
+        _ => Err(format!("no place is called \"{place}\": write a city or an airport code")),
+    }
+}
+
+fn parse(name: &str, section: &str) -> Result<Parsed, Vec<String>> {
+    let text = format!("[Service]\nExecStart=/bin/sleep 9\n[X-Kato]\n{section}");
+    parse_workload(name, &text, &resolve)
+        .map_err(|findings| findings.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_plain_unit_is_a_workload_with_defaults() {
+    let text = "[Service]\nExecStart=/bin/true\n";
+    let Parsed { spec, warnings } = parse_workload("worker.service", text, &resolve).unwrap();
+    assert!(warnings.is_empty());
+    assert_eq!(
+        spec,
+        WorkloadSpec {
+            name: "worker".parse().unwrap(),
+            template: false,
+            unit: Arc::from(text),
+            count: 1,
+            request: Resources::new(100, 128),
+            demand: vec![],
+            latency_ms_max: None,
+            datacenters: BTreeSet::new(),
+            price_micros_per_hour_max: None,
+            spot: SpotPolicy::Never,
+            spread: Spread::None,
+            singleton: false,
+            failover: Failover::Auto,
+            ports: BTreeSet::new(),
+            latency_price_micros_per_ms_hour: LATENCY_PRICE_DEFAULT,
+        }
+    );
+}
+
+#[test]
+fn every_key_is_taken() {
+    let Parsed { spec, warnings } = parse(
+        "web@.service",
+        "Count=3\nCPU=0.5\nMemory=1.5G\nNear=Dublin\nNear=Paris, US weight=0.5\n\
+         Near=53.35, -6.27 weight=3\nMaxLatency=0.2s\nDatacenters=dub, ewr\nDatacenters=lhr\n\
+         MaxPrice=$0.10\nLatencyPrice=0.001\nSpot=allowed\nSpread=datacenter\nSingleton=true\n\
+         Failover=never\nPort=http grpc-api\nPort=metrics\n",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    assert!(spec.template && spec.singleton);
+    assert_eq!((spec.count, spec.request), (3, Resources::new(500, 1_536)));
+    let demand: Vec<(&str, u32)> =
+        spec.demand.iter().map(|place| (place.place.as_str(), place.weight_milli)).collect();
+    assert_eq!(demand, [("Dublin", 1_000), ("Paris, US", 500), ("53.35, -6.27", 3_000)]);
+    assert_eq!(spec.latency_ms_max, Some(200));
+    assert_eq!(spec.datacenters.len(), 3);
+    assert_eq!(spec.price_micros_per_hour_max, Some(MicroDollars(100_000)));
+    assert_eq!(spec.latency_price_micros_per_ms_hour, MicroDollars(1_000));
+    assert_eq!((spec.spot, spec.spread), (SpotPolicy::Allowed, Spread::Datacenter));
+    assert_eq!(spec.failover, Failover::Never);
+    let variables: Vec<String> = spec.ports.iter().map(port_variable).collect();
+    assert_eq!(variables, ["KATO_PORT_GRPC_API", "KATO_PORT_HTTP", "KATO_PORT_METRICS"]);
+}
+
+#[test]
+fn lists_are_taken_back_by_an_empty_value() {
+    let spec = parse("web@.service", "Near=Dublin\nNear=\nPort=a\nPort=\nPort=b\n").unwrap().spec;
+    assert!(spec.demand.is_empty());
+    assert_eq!(spec.ports.len(), 1);
+}
+
+#[test]
+fn a_singleton_may_have_several_instances_and_spot_machines() {
+    assert!(parse("db@.service", "Count=3\nSingleton=yes\nSpot=required\n").is_ok());
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let text = "[Unit]\nBindsTo=a.mount\n[Service]\nExecStart=/bin/a ${KATO_PORT_GRPC_API} && b\n\
+                [X-Kato]\nLatencyPrice=0.1\n[X-Fleet]\nGlobal=true\n[Socket]\n[X-Other]\n";
+    let warnings = parse_workload("web@.service", text, &resolve).unwrap().warnings;
+    let lines: Vec<u32> = warnings.iter().filter_map(|warning| warning.line).collect();
+    assert_eq!(lines, [2, 4, 4, 6, 7, 9], "{warnings:#?}");
+}
+
+#[test]
+fn a_header_that_is_nearly_right_is_the_only_error() {
+    let text = "[service]\nExecStart=/bin/true\n";
+    let findings = parse_workload("web@.service", text, &resolve).unwrap_err();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        findings[0].to_string(),
+        "web@.service:1: [service]: unknown section: did you mean [Service]?"
+    );
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused() {
+    let text = "#".repeat(UNIT_BYTES_MAX + 1);
+    let findings = parse_workload("web@.service", &text, &resolve).unwrap_err();
+    assert!(findings[0].message.contains("the limit is 65536"), "{findings:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_file_is_read_without_a_panic(name in "\\PC{0,20}", text in any::<String>()) {
+        let _ = parse_workload(&name, &text, &resolve);
+    }
+
+    #[test]
+    fn any_values_are_read_without_a_panic(
+        lines in prop::collection::vec(
+            ("(Count|CPU|Memory|Near|MaxLatency|Datacenters|MaxPrice|Port|Singleton)",
+             "([0-9.,msMGT$%= a-e-]{0,12}|Dublin weight=[0-9.]{0,5}|\\PC{0,8})"),
+            0..12,
+        ),
+    ) {
+        let section: Vec<String> = lines.iter().map(|(key, value)| [key, value].map(String::as_str).join("=")).collect();
+        if let Ok(parsed) = parse("web@.service", &section.join("\n")) {
+            prop_assert!(parsed.spec.count > 0 && parsed.spec.request.cpu_millis > 0);
+            prop_assert!(parsed.spec.demand.iter().all(|place| place.weight_milli > 0));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Every example in `deploy/examples` is a workload without a single warning, and the real systemd takes
+//! it too: that one file serves both is a promise of the format.
+
+// Clippy takes only functions marked #[test] for tests; what they call is one too.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kato_core::Coordinates;
+use kato_units::{Parsed, Service, Specifiers, UnitFile, parse_workload, port_variable};
+
+fn examples() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "service"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 3, "the examples have gone: {files:?}");
+    files
+}
+
+fn resolve(place: &str) -> Result<Coordinates, String> {
+    let at = match place {
+        "Dublin" => "53.35,-6.26",
+        "London" => "51.51,-0.13",
+        _ => return Err(format!("{place} is not a place that the examples use")),
+    };
+    at.parse().map_err(|_| place.to_owned())
+}
+
+fn parse(path: &Path) -> (String, Parsed) {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let parsed = parse_workload(name, &text, &resolve)
+        .unwrap_or_else(|findings| panic!("{name} is refused: {findings:#?}"));
+    (text, parsed)
+}
+
+#[test]
+fn every_example_is_a_workload_without_warnings() {
+    for path in examples() {
+        let (_, parsed) = parse(&path);
+        assert_eq!(parsed.warnings, [], "{}", path.display());
+    }
+}
+
+#[test]
+fn the_first_example_answers_with_what_it_was_given() {
+    let path = examples().into_iter().find(|path| path.ends_with("web@.service")).unwrap();
+    let (text, Parsed { spec, .. }) = parse(&path);
+    assert_eq!((spec.count, spec.latency_ms_max), (2, Some(60)));
+    let file = UnitFile::parse("web@.service", &text).unwrap();
+    let specifiers = Specifiers::new("web@2".parse().unwrap(), true, "core-1");
+    let service = Service::for_instance(&file, &specifiers).unwrap();
+    let mut environment: BTreeMap<String, String> = service.environment;
+    // Without Káto, the unit's own stand-ins serve.
+    let argv = service.exec_start[0].argv(&environment);
+    assert_eq!(argv[4..], ["8080", "web@2", "in", "nowhere,", "epoch", "0"]);
+    let port = port_variable(spec.ports.first().unwrap());
+    for (name, value) in [(port.as_str(), "31000"), ("KATO_DATACENTER", "dub"), ("KATO_EPOCH", "7")]
+    {
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    let argv = service.exec_start[0].argv(&environment);
+    assert_eq!(argv[..3], ["python3", "-u", "-c"]);
+    assert_eq!(argv[4..], ["31000", "web@2", "in", "dub,", "epoch", "7"]);
+}
+
+#[test]
+fn systemd_takes_every_example() {
+    for path in examples() {
+        let output = match Command::new("systemd-analyze").arg("verify").arg(&path).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let reason = "NOT RUN: systemd-analyze is not installed";
+                assert!(std::env::var_os("KATO_REQUIRE_ALL").is_none_or(|v| v != "1"), "{reason}");
+                // Past the test harness, which would keep the line to itself.
+                writeln!(std::io::stderr(), "{reason}").unwrap();
+                return;
+            }
+            Err(error) => panic!("systemd-analyze: {error}"),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Warnings about the machine's other units are not ours; about this file there may be none.
+        let name = path.file_name().unwrap().to_str().unwrap().trim_end_matches("@.service");
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
+        assert!(output.status.success() && ours.is_empty(), "{}: {said}", path.display());
+    }
+}
