@@ -1,0 +1,29 @@
+//! The messages that leave a process, and how they become the pure types.
+//!
+//! Three packages, each evolving by itself: `kato.v1` for clients, `kato.mesh.v1` between members,
+//! `kato.store.v1` for what lies on disk. Nothing read from a wire or a disk reaches the rest of Káto
+//! without passing a conversion here that checks it.
+
+mod convert;
+pub mod store;
+
+pub use convert::{Field, InvalidMessage};
+
+pub use generated::mesh::v1 as mesh_v1;
+pub use generated::store::v1 as store_v1;
+
+/// Nested as the packages are, because the generated code refers from one to another that way.
+#[allow(missing_docs, unreachable_pub, clippy::pedantic)]
+mod generated {
+    pub mod mesh {
+        pub mod v1 {
+            tonic::include_proto!("kato.mesh.v1");
+        }
+    }
+
+    pub mod store {
+        pub mod v1 {
+            tonic::include_proto!("kato.store.v1");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Commands and state to and from their stored form.
+
+mod command;
+mod state;
+mod topology;
+
+use bytes::Bytes;
+use kato_core::{Batch, State, Timestamp};
+use prost::Message;
+
+use crate::{InvalidMessage, store_v1 as pb};
+
+/// The newest version of the state machine that this build knows. A change of `apply` that gives another state
+/// for an old log raises it.
+pub const VERSION: u32 = 1;
+
+/// Encodes a batch for the log.
+pub fn encode_batch(batch: &Batch) -> Bytes {
+    pb::Batch {
+        version: VERSION,
+        at_unix_ms: batch.at.0,
+        commands: batch.commands.iter().map(Into::into).collect(),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Decodes a batch of the log.
+pub fn decode_batch(bytes: &Bytes) -> Result<Batch, InvalidMessage> {
+    let batch = decode::<pb::Batch>("batch of commands", bytes)?;
+    check_version("a batch of commands", batch.version)?;
+    let commands = batch.commands.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+    Ok(Batch { at: Timestamp(batch.at_unix_ms), commands })
+}
+
+impl From<&State> for pb::State {
+    fn from(state: &State) -> Self {
+        state::to_stored(state)
+    }
+}
+
+impl TryFrom<pb::State> for State {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::State) -> Result<Self, InvalidMessage> {
+        check_version("a state", stored.version)?;
+        state::from_stored(stored)
+    }
+}
+
+/// Decodes a message, naming it in the error.
+pub fn decode<M: Message + Default>(
+    what: &'static str,
+    bytes: &Bytes,
+) -> Result<M, InvalidMessage> {
+    M::decode(bytes.clone())
+        .map_err(|error| InvalidMessage::Undecodable { what, reason: error.to_string() })
+}
+
+fn check_version(what: &'static str, found: u32) -> Result<(), InvalidMessage> {
+    match found {
+        1..=VERSION => Ok(()),
+        _ => Err(InvalidMessage::TooNew { what, found, known: VERSION }),
+    }
+}

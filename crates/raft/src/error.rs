@@ -1,0 +1,95 @@
+//! What can go wrong with the mesh's agreement.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a request to the mesh failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Nothing was done: no coordinator leads, or it has lost sight of the majority. Trying again may help.
+    #[error("the mesh cannot decide now: {0}")]
+    Unavailable(String),
+    /// It was handed over, and its fate is unknown: it may still be applied.
+    #[error("the answer of the mesh was lost: the request may or may not have been applied")]
+    Unknown,
+    /// A queue is full. Nothing was done.
+    #[error("too many requests wait for the mesh, at most {0}")]
+    Overloaded(usize),
+    /// The request is larger than a log entry may be. Nothing was done.
+    #[error("the request takes {bytes} bytes in the log, at most {max} fit")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// This coordinator has stopped taking part.
+    #[error("this coordinator has stopped taking part in the mesh: {0}")]
+    Stopped(String),
+}
+
+/// Why what lies on disk cannot be used. A store that shows damage is never repaired by forgetting.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk failed.
+    #[error("{what} at {}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process uses the store.
+    #[error("the log is in use by another process")]
+    InUse,
+    /// The database refused.
+    #[error("the log's database is damaged or cannot be read")]
+    Database(#[source] Box<redb::Error>),
+    /// A record is damaged.
+    #[error(
+        "{what} is damaged: {reason}; restore this coordinator from a backup, or join it under a new id"
+    )]
+    Damaged {
+        /// Which record.
+        what: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// The store belongs to another member.
+    #[error("the store belongs to member {found} of the mesh, the configuration says {configured}")]
+    WrongMember {
+        /// Who wrote it.
+        found: u64,
+        /// Who opens it.
+        configured: u64,
+    },
+    /// The store was written in another format.
+    #[error("the store has format {found}, this kato reads format {known}")]
+    WrongFormat {
+        /// The format found.
+        found: u32,
+        /// The format known.
+        known: u32,
+    },
+    /// Raft refused to start on it.
+    #[error("raft does not start on this store: {0}")]
+    Raft(String),
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            other => Self::Database(Box::new(other)),
+        }
+    }
+}
+
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        Self::other(error)
+    }
+}

@@ -1,0 +1,30 @@
+//! The mesh's agreement. [`Mesh`] is all that the rest of Káto sees of Raft: start, propose, read, watch,
+//! transfer, shut down. openraft is named in this crate alone, so that a change of it stays here
+//! (docs/adr/0001-openraft.md).
+
+mod convert;
+mod disk;
+mod error;
+mod leader;
+mod machine;
+mod mesh;
+mod network;
+mod proposer;
+mod reader;
+mod service;
+mod store;
+#[cfg(test)]
+mod suite;
+mod timing;
+mod types;
+
+pub use disk::{DirDisk, Disk};
+pub use error::{Error, StoreError};
+pub use machine::View;
+pub use mesh::{Config, Leadership, Mesh};
+pub use store::Flush;
+pub use timing::{Timing, TimingError};
+pub use types::{Member, NodeId};
+
+/// For the simulator's disks, which implement redb's storage.
+pub use redb;

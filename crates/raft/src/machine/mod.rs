@@ -1,0 +1,152 @@
+//! The state machine: applies committed batches to [`State`], and keeps snapshots of it as whole files.
+
+mod snapshots;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use kato_core::State;
+use kato_proto::store;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use tokio::sync::watch;
+
+use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::{Disk, StoreError};
+use snapshots::Snapshots;
+
+/// The state as one node has applied it. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The state.
+    pub state: State,
+    /// The last log entry in it.
+    pub index: u64,
+}
+
+pub(crate) struct Machine {
+    view: View,
+    last: Option<LogId>,
+    membership: StoredMembership,
+    snapshots: Arc<Snapshots>,
+    published: watch::Sender<View>,
+}
+
+impl Machine {
+    /// Loads the newest snapshot. `purged` is the last entry that the log no longer holds: a snapshot that ends
+    /// before it leaves a gap.
+    pub(crate) fn open(disk: Arc<dyn Disk>, purged: Option<LogId>) -> Result<Self, StoreError> {
+        let (snapshots, newest) = Snapshots::open(disk, purged)?;
+        let mut machine = Self {
+            view: View::default(),
+            last: None,
+            membership: StoredMembership::default(),
+            snapshots: Arc::new(snapshots),
+            published: watch::Sender::new(View::default()),
+        };
+        if let Some((meta, state)) = newest {
+            machine.restore(&meta, state);
+        }
+        Ok(machine)
+    }
+
+    /// Follows the applied state.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<View> {
+        self.published.subscribe()
+    }
+
+    fn restore(&mut self, meta: &SnapshotMeta, state: State) {
+        self.last = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.view = View { state, index: index_of(self.last) };
+        self.published.send_replace(self.view.clone());
+    }
+
+    /// # Panics
+    /// On a record that this build cannot read: skipping it would make this node's state another one.
+    fn apply_record(&mut self, id: LogId, record: &Record) -> Outcomes {
+        let batch = store::decode_batch(&record.0)
+            .unwrap_or_else(|error| panic!("same-log-same-state: log entry {id}: {error}"));
+        self.view.state.apply(&batch)
+    }
+}
+
+/// The number of an entry; entry 0 is the one that founds the mesh.
+fn index_of(id: Option<LogId>) -> u64 {
+    id.map_or(0, |id| id.index)
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.last, self.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut answers = Vec::new();
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let outcomes = match &entry.payload {
+                EntryPayload::Blank => Outcomes::new(),
+                EntryPayload::Normal(record) => self.apply_record(entry.log_id, record),
+                EntryPayload::Membership(membership) => {
+                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                    Outcomes::new()
+                }
+            };
+            self.last = Some(entry.log_id);
+            answers.extend(responder.map(|responder| (responder, outcomes)));
+        }
+        self.view.index = index_of(self.last);
+        // Published before anybody hears of it: who was answered finds his own write.
+        self.published.send_replace(self.view.clone());
+        for (responder, outcomes) in answers {
+            responder.send(outcomes);
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            meta: SnapshotMeta { last_log_id: self.last, last_membership: self.membership.clone() },
+            state: self.view.state.clone(),
+            snapshots: Arc::clone(&self.snapshots),
+        }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> io::Result<()> {
+        if meta.last_log_id <= self.last {
+            return Ok(());
+        }
+        let state = self.snapshots.install(meta, &snapshot)?;
+        self.restore(meta, state);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        Ok(self.snapshots.current()?)
+    }
+}
+
+/// Writes one snapshot, from an O(1) copy of the state.
+pub(crate) struct Builder {
+    meta: SnapshotMeta,
+    state: State,
+    snapshots: Arc<Snapshots>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let file = self.snapshots.build(&self.meta, &self.state)?;
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: file })
+    }
+}

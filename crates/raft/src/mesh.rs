@@ -1,0 +1,280 @@
+//! The façade: everything that the rest of Káto may do with Raft.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::{Command, DatacenterName};
+use kato_net::clock::Clock;
+use kato_net::task::{OnError, Tasks};
+use kato_net::{Timeouts, Transport};
+use kato_proto::mesh_v1 as pb;
+use kato_proto::mesh_v1::raft_server::RaftServer;
+use openraft::{SnapshotPolicy, StepDownPolicy};
+use openraft_rt::WatchReceiver as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::leader::Leader;
+use crate::machine::Machine;
+use crate::network::{MESSAGE_BYTES_MAX, Network};
+use crate::proposer::Proposer;
+use crate::reader::Reader;
+use crate::service::Service;
+use crate::store::LogStore;
+use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
+use crate::{Disk, Error, Flush, StoreError, Timing, View};
+
+/// How one member takes part.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This member.
+    pub id: NodeId,
+    /// The members that found the mesh, this one included. Once it is founded the log says who they are.
+    pub founders: BTreeMap<NodeId, Member>,
+    /// How long members wait for each other.
+    pub timing: Timing,
+    /// Log entries between two snapshots.
+    pub snapshot_every: u64,
+    /// Who brings the log to the disk.
+    pub flush: Flush,
+    /// Seeds the election timeouts. Random in production, the simulator's seed in a simulation.
+    pub seed: u64,
+}
+
+/// Who leads, as this member sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leadership {
+    /// Raft's term.
+    pub term: u64,
+    /// The leader, if one is known.
+    pub leader: Option<(NodeId, DatacenterName)>,
+    /// Whether it is this member.
+    pub here: bool,
+    /// Everybody who votes.
+    pub voters: BTreeMap<NodeId, Member>,
+}
+
+/// One member's part in the mesh. Clones share it.
+#[derive(Clone)]
+pub struct Mesh {
+    raft: Raft,
+    views: watch::Receiver<View>,
+    leadership: watch::Receiver<Leadership>,
+    proposer: Proposer,
+    reader: Reader,
+    service: Service,
+    shutdown: CancellationToken,
+    network: Network,
+    config: Arc<Config>,
+}
+
+/// Entries kept behind the newest snapshot, so that a member that was away for a moment needs no snapshot.
+const ENTRIES_KEPT: u64 = 1_000;
+/// Between two questions to members that are not up yet.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+impl Mesh {
+    /// Opens the store and takes part. Work that goes on in the background joins `tasks`. Before this member can
+    /// take part the caller must serve [`Mesh::service`].
+    pub async fn start(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+    ) -> Result<Self, StoreError> {
+        let log = LogStore::open(&*disk, config.id, config.flush)?;
+        let machine = Machine::open(disk, log.purged())?;
+        let views = machine.subscribe();
+        let keepalive = config.timing.heartbeat * 3;
+        let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
+        let network = Network { own: config.id, transport, timeouts };
+        let start = Raft::new(config.id, raft_config(&config)?, network.clone(), log, machine);
+        // openraft draws its random numbers from a seed that its tasks inherit from here.
+        let raft = Runtime::scope(config.seed, start)
+            .await
+            .map_err(|error| StoreError::Raft(error.to_string()))?;
+        let leader = Leader::new(raft.clone(), network.clone());
+        let (proposer, proposing) = Proposer::new(raft.clone(), clock, leader.clone());
+        tasks.spawn("proposer", OnError::Stop, async move {
+            proposing.await;
+            Ok::<(), Error>(())
+        });
+        let (published, leadership) = watch::channel(Leadership::default());
+        tasks.spawn("leadership", OnError::Stop, follow(raft.clone(), published, tasks.shutdown()));
+        let reader = Reader::new(raft.clone(), leader, views.clone());
+        let service = Service {
+            own: config.id,
+            raft: raft.clone(),
+            founders: Arc::new(config.founders.clone()),
+            proposer: proposer.clone(),
+            reader: reader.clone(),
+        };
+        let shutdown = tasks.shutdown();
+        let config = Arc::new(config);
+        Ok(Self { raft, views, leadership, proposer, reader, service, shutdown, network, config })
+    }
+
+    /// Founds the mesh, if it is not founded yet and this member is the one to do it: the founder with the lowest
+    /// number, once it has seen that all others are as new as it is itself. Asking all of them keeps a founder
+    /// whose disk was lost from founding a second mesh.
+    pub async fn found(&self) -> Result<(), Error> {
+        let stopped = |error: &dyn std::fmt::Display| Error::Stopped(error.to_string());
+        let founded = self.raft.is_initialized().await.map_err(|error| stopped(&error))?;
+        if founded || self.config.founders.keys().next() != Some(&self.config.id) {
+            return Ok(());
+        }
+        for (id, member) in &self.config.founders {
+            if *id != self.config.id && self.probe(*id, member).await {
+                return Err(stopped(&format!(
+                    "member {id} ({}) is part of a mesh already, this store is empty: \
+                     join that mesh under a new member id",
+                    member.datacenter
+                )));
+            }
+        }
+        let founding = self.raft.initialize(self.config.founders.clone()).await;
+        founding.map_err(|error| stopped(&error))
+    }
+
+    /// Asks a founder whether it belongs to a mesh, for as long as it takes to be answered.
+    async fn probe(&self, id: NodeId, member: &Member) -> bool {
+        let mut client = self.network.client(id, member);
+        loop {
+            let request = pb::ProbeRequest { route: client.route() };
+            match client.grpc.probe(request).await {
+                Ok(answer) => return answer.into_inner().founded,
+                Err(status) => tracing::debug!(%status, member = id, "a founder is not up yet"),
+            }
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+    }
+
+    /// The gRPC service that the other members call.
+    pub fn service(&self) -> RaftServer<impl pb::raft_server::Raft + use<>> {
+        RaftServer::new(self.service.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Commits commands, together and in this order, each with its own outcome. Returns once they are on the disks
+    /// of a majority and applied by the leader.
+    pub async fn propose(
+        &self,
+        commands: Vec<Command>,
+        timeout: Duration,
+    ) -> Result<Outcomes, Error> {
+        self.proposer.propose(commands, Instant::now() + timeout, &self.shutdown).await
+    }
+
+    /// A state that holds every write that was acknowledged before this call.
+    pub async fn read(&self, timeout: Duration) -> Result<View, Error> {
+        self.reader.read(Instant::now() + timeout).await
+    }
+
+    /// The state as far as this member has applied it, which may be behind.
+    pub fn stale(&self) -> View {
+        self.views.borrow().clone()
+    }
+
+    /// Follows the state as this member applies it.
+    pub fn watch(&self) -> watch::Receiver<View> {
+        self.views.clone()
+    }
+
+    /// Follows who leads.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    /// Hands the leadership to another voter, if this member leads.
+    pub async fn transfer(&self, to: NodeId) -> Result<(), Error> {
+        let handed = self.raft.trigger().transfer_leader(to).await;
+        handed.map_err(|error| Error::Stopped(error.to_string()))
+    }
+
+    /// Writes a snapshot now.
+    pub async fn snapshot(&self) -> Result<(), Error> {
+        let triggered = self.raft.trigger().snapshot().await;
+        triggered.map_err(|error| Error::Stopped(error.to_string()))
+    }
+
+    /// Stops taking part.
+    pub async fn shutdown(&self) {
+        // A task of openraft that panicked has said so; the store survives it.
+        drop(self.raft.shutdown().await);
+    }
+}
+
+/// Publishes who leads; ends with an error when openraft stops by itself.
+async fn follow(
+    raft: Raft,
+    published: watch::Sender<Leadership>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let mut metrics = raft.metrics();
+    loop {
+        let now = {
+            let metrics = metrics.borrow_and_update();
+            if let Err(fatal) = &metrics.running_state {
+                return if shutdown.is_cancelled() {
+                    Ok(())
+                } else {
+                    Err(Error::Stopped(fatal.to_string()))
+                };
+            }
+            let membership = metrics.membership_config.membership();
+            let member = |id: NodeId| membership.get_node(&id).map(|member| (id, member.clone()));
+            Leadership {
+                term: metrics.current_term,
+                leader: metrics
+                    .current_leader
+                    .and_then(member)
+                    .map(|(id, member)| (id, member.datacenter)),
+                here: metrics.current_leader == Some(metrics.id),
+                voters: membership.voter_ids().filter_map(member).collect(),
+            }
+        };
+        published.send_if_modified(|known| {
+            let changed = *known != now;
+            if changed {
+                *known = now;
+            }
+            changed
+        });
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            changed = metrics.changed() => if changed.is_err() { return Ok(()) },
+        }
+    }
+}
+
+/// Every field of openraft's configuration that matters is set here; its defaults suit one datacenter.
+fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StoreError> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let timing = config.timing;
+    let raft = openraft::Config {
+        cluster_name: "kato".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election_min),
+        election_timeout_max: millis(timing.election_max),
+        install_snapshot_timeout: 60_000,
+        max_payload_entries: 256,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
+        max_in_snapshot_log_to_keep: ENTRIES_KEPT.min(config.snapshot_every),
+        purge_batch_size: 1,
+        removed_leader_step_down: StepDownPolicy::After(millis(timing.election_max)),
+        // A leader without a majority must stop its heartbeats, or it holds back a connected majority for ever
+        // (openraft issue 2080).
+        quorum_loss_probe_interval: Some(millis(timing.election_max * 3)),
+        enable_pre_vote: Some(true),
+        allow_log_reversion: Some(false),
+        // A restarted leader takes part in an election like everybody else.
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    raft.validate().map(Arc::new).map_err(|error| StoreError::Raft(error.to_string()))
+}

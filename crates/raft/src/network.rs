@@ -1,0 +1,239 @@
+//! The calling side of consensus: what openraft sends, as gRPC calls to the other members.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use kato_net::{Expect, Role, Timeouts, Transport, channel};
+use kato_proto::mesh_v1::raft_client::RaftClient;
+use kato_proto::{Field, InvalidMessage, mesh_v1 as pb};
+use openraft::error::{
+    NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
+};
+use openraft::network::RPCOption;
+
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::convert::Message;
+use crate::types::{LogId, Member, NodeId, Snapshot, TypeConfig, Vote};
+
+/// The largest message between members, in bytes: one log entry may take half of it.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How much of a snapshot one message carries, in bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Makes clients for members.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) own: NodeId,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl Network {
+    pub(crate) fn client(&self, target: NodeId, member: &Member) -> Client {
+        let expect = Expect::Role(Role::Coordinator(member.datacenter.clone()));
+        let transport = Arc::clone(&self.transport);
+        let channel = channel(transport, member.address.clone(), expect, self.timeouts);
+        let grpc = RaftClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Client { own: self.own, target, grpc }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: NodeId, node: &Member) -> Client {
+        self.client(target, node)
+    }
+}
+
+/// Calls one member over one kept connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    own: NodeId,
+    target: NodeId,
+    pub(crate) grpc: RaftClient<Channel>,
+}
+
+type RpcError = RPCError<TypeConfig>;
+
+impl Client {
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn route(&self) -> Option<pb::Route> {
+        Some(pb::Route { from: self.own, to: self.target })
+    }
+
+    /// Waits for an answer, within the time that openraft gives a call.
+    async fn call<T>(
+        &self,
+        action: RPCTypes,
+        option: &RPCOption,
+        answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, RpcError> {
+        let timeout = option.soft_ttl();
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(rpc_error(status)),
+            Err(_) => Err(self.late(action, timeout).into()),
+        }
+    }
+
+    fn late(&self, action: RPCTypes, timeout: Duration) -> Timeout<TypeConfig> {
+        Timeout { action, id: self.own, target: self.target, timeout }
+    }
+
+    fn vote_message(&self, rpc: &VoteRequest<TypeConfig>) -> pb::VoteRequest {
+        pb::VoteRequest {
+            route: self.route(),
+            vote: Some(rpc.vote.to_pb()),
+            last: rpc.last_log_id.as_ref().map(Message::to_pb),
+            leadership_transfer: rpc.leadership_transfer,
+        }
+    }
+}
+
+/// A member that cannot be reached gets a pause before the next try; another failure is tried again at once.
+fn rpc_error(status: Status) -> RpcError {
+    match status.code() {
+        Code::Unavailable | Code::PermissionDenied | Code::FailedPrecondition => {
+            RpcError::Unreachable(Unreachable::new(&status))
+        }
+        _ => RpcError::Network(NetworkError::new(&status)),
+    }
+}
+
+fn nonsense(error: InvalidMessage) -> RpcError {
+    RpcError::Network(NetworkError::new(&error))
+}
+
+impl RaftNetworkV2<TypeConfig> for Client {
+    type SnapshotData = Bytes;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let request = pb::AppendRequest {
+            route: self.route(),
+            vote: Some(rpc.vote.to_pb()),
+            prev: rpc.prev_log_id.as_ref().map(Message::to_pb),
+            entries: rpc.entries.iter().map(Message::to_pb).collect(),
+            commit: rpc.leader_commit.as_ref().map(Message::to_pb),
+        };
+        let mut grpc = self.grpc.clone();
+        let answer = self.call(RPCTypes::AppendEntries, &option, grpc.append(request)).await?;
+        append_response(answer).map_err(nonsense)
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let mut grpc = self.grpc.clone();
+        let request = self.vote_message(&rpc);
+        let answer = self.call(RPCTypes::Vote, &option, grpc.vote(request)).await?;
+        vote_response(answer).map_err(nonsense)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let mut grpc = self.grpc.clone();
+        let request = self.vote_message(&rpc);
+        let answer = self.call(RPCTypes::Vote, &option, grpc.pre_vote(request)).await?;
+        vote_response(answer).map_err(nonsense)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let header = pb::SnapshotHeader {
+            route: self.route(),
+            vote: Some(vote.to_pb()),
+            meta: Some(snapshot.meta.to_pb()),
+            bytes: snapshot.snapshot.len() as u64,
+        };
+        let mut grpc = self.grpc.clone();
+        let answer = grpc.install_snapshot(chunks(header, snapshot.snapshot));
+        let sent = self.call(RPCTypes::InstallSnapshot, &option, answer);
+        match select(std::pin::pin!(sent), std::pin::pin!(cancel)).await {
+            Either::Left((answer, _)) => {
+                let vote = answer?.vote.field("vote").and_then(Vote::from_pb);
+                Ok(SnapshotResponse::new(vote.map_err(nonsense)?))
+            }
+            Either::Right((closed, _)) => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        rpc: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        let request = pb::TransferLeaderRequest {
+            route: self.route(),
+            vote: Some(rpc.from_leader().to_pb()),
+            last: rpc.last_log_id().map(Message::to_pb),
+        };
+        let mut grpc = self.grpc.clone();
+        let answer = self.call(RPCTypes::TransferLeader, &option, grpc.transfer_leader(request));
+        let refused = answer.await?.refused;
+        if refused.is_empty() {
+            return Ok(Ok(()));
+        }
+        // openraft's own reasons do not cross the network; the leader only learns that it stays leader.
+        Err(RpcError::Unreachable(Unreachable::new(&Status::failed_precondition(refused))))
+    }
+}
+
+/// The snapshot as the messages of one stream. The header goes first, alone.
+fn chunks(
+    header: pb::SnapshotHeader,
+    file: Bytes,
+) -> impl futures_util::Stream<Item = pb::SnapshotChunk> + Send + 'static {
+    let first = pb::SnapshotChunk { header: Some(header), data: Bytes::new() };
+    let starts = (0..file.len()).step_by(CHUNK_BYTES);
+    let rest = starts.map(move |start| pb::SnapshotChunk {
+        header: None,
+        data: file.slice(start..file.len().min(start + CHUNK_BYTES)),
+    });
+    futures_util::stream::iter(std::iter::once(first).chain(rest))
+}
+
+fn append_response(
+    answer: pb::AppendResponse,
+) -> Result<AppendEntriesResponse<TypeConfig>, InvalidMessage> {
+    use pb::append_response::Outcome;
+    Ok(match answer.outcome.field("append.outcome")? {
+        Outcome::Success(_) => AppendEntriesResponse::Success,
+        Outcome::Partial(partial) => {
+            AppendEntriesResponse::PartialSuccess(partial.last.map(LogId::from_pb).transpose()?)
+        }
+        Outcome::Conflict(_) => AppendEntriesResponse::Conflict,
+        Outcome::HigherVote(vote) => AppendEntriesResponse::HigherVote(Vote::from_pb(vote)?),
+    })
+}
+
+fn vote_response(answer: pb::VoteResponse) -> Result<VoteResponse<TypeConfig>, InvalidMessage> {
+    let vote = Vote::from_pb(answer.vote.field("vote")?)?;
+    let last = answer.last.map(LogId::from_pb).transpose()?;
+    Ok(VoteResponse::new(vote, last, answer.granted))
+}

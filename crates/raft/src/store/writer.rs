@@ -1,0 +1,132 @@
+//! Brings changes to the disk in the order in which they were made. In production one thread does it and
+//! takes all changes that wait into one transaction, so that one sync serves many of them. In simulation the
+//! caller does it, because a thread would end determinism.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::file::{Change, LogFile};
+use crate::types::TypeConfig;
+
+type IOFlushed = openraft::storage::IOFlushed<TypeConfig>;
+
+/// Who brings changes to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// A thread of its own.
+    Thread,
+    /// The caller, at once.
+    Inline,
+}
+
+/// How a change's writer learns that it is durable.
+pub(crate) enum Done {
+    Raft(IOFlushed),
+    Waiter(oneshot::Sender<io::Result<()>>),
+}
+
+impl Done {
+    fn tell(self, result: io::Result<()>) {
+        match self {
+            Self::Raft(callback) => callback.io_completed(result),
+            // A waiter that went away was shut down; nobody needs the answer.
+            Self::Waiter(waiter) => drop(waiter.send(result)),
+        }
+    }
+}
+
+struct Job {
+    changes: Vec<Change>,
+    done: Done,
+}
+
+/// Jobs that may wait for the disk. openraft bounds what is in flight far below.
+const JOBS_MAX: usize = 1024;
+/// Jobs that one transaction takes.
+const JOBS_PER_SYNC: usize = 128;
+
+pub(crate) struct Writer {
+    way: Way,
+    /// Changes that may wait for the next durable one.
+    lazy: Mutex<Vec<Change>>,
+}
+
+enum Way {
+    Thread(mpsc::SyncSender<Job>),
+    Inline(Arc<LogFile>),
+}
+
+impl Writer {
+    pub(crate) fn start(file: LogFile, flush: Flush) -> io::Result<Self> {
+        let way = match flush {
+            Flush::Inline => Way::Inline(Arc::new(file)),
+            Flush::Thread => {
+                let (sender, receiver) = mpsc::sync_channel(JOBS_MAX);
+                thread::Builder::new()
+                    .name("raft-log".to_owned())
+                    .spawn(move || run(&file, &receiver))?;
+                Way::Thread(sender)
+            }
+        };
+        Ok(Self { way, lazy: Mutex::new(Vec::new()) })
+    }
+
+    /// Hands over a change that needs not be durable by itself: it goes with the next one.
+    pub(crate) fn lazily(&self, change: Change) {
+        let mut lazy = self.lazy.lock().unwrap_or_else(PoisonError::into_inner);
+        lazy.clear();
+        lazy.push(change);
+    }
+
+    /// Hands over a change; `done` hears when it is durable, or that it failed.
+    pub(crate) fn write(&self, change: Change, done: Done) {
+        let mut changes =
+            std::mem::take(&mut *self.lazy.lock().unwrap_or_else(PoisonError::into_inner));
+        changes.push(change);
+        let job = Job { changes, done };
+        match &self.way {
+            Way::Inline(file) => {
+                let result = file.write(&job.changes).map_err(io::Error::from);
+                job.done.tell(result);
+            }
+            Way::Thread(sender) => {
+                if let Err(mpsc::SendError(job)) = sender.send(job) {
+                    job.done.tell(Err(io::Error::other("the log's writer has stopped")));
+                }
+            }
+        }
+    }
+
+    /// Hands over a change and waits until it is durable.
+    pub(crate) async fn write_and_wait(&self, change: Change) -> io::Result<()> {
+        let (done, durable) = oneshot::channel();
+        self.write(change, Done::Waiter(done));
+        durable.await.map_err(|_| io::Error::other("the log's writer has stopped"))?
+    }
+}
+
+/// Group commit. A failed write ends the thread: after a failed sync nobody knows what the disk holds
+/// (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020), so nothing may be tried
+/// again on it, and openraft stops the node.
+fn run(file: &LogFile, jobs: &mpsc::Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut changes = first.changes;
+        let mut waiting = vec![first.done];
+        while waiting.len() < JOBS_PER_SYNC
+            && let Ok(next) = jobs.try_recv()
+        {
+            changes.extend(next.changes);
+            waiting.push(next.done);
+        }
+        if let Err(error) = file.write(&changes) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be written");
+            let message = error.to_string();
+            waiting.into_iter().for_each(|done| done.tell(Err(io::Error::other(message.clone()))));
+            return;
+        }
+        waiting.into_iter().for_each(|done| done.tell(Ok(())));
+    }
+}
