@@ -1,6 +1,11 @@
 //! What may be asked of the state, and what it answers.
 
-use crate::{Datacenter, Revision, Timestamp};
+use std::sync::Arc;
+
+use crate::{
+    CellId, DatacenterName, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, OrderId,
+    Quote, Revision, Timestamp, WorkloadName, WorkloadSpec,
+};
 
 /// The commands of one log entry, in order, under one time stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,11 +16,124 @@ pub struct Batch {
     pub commands: Vec<Command>,
 }
 
-/// One change of the state.
+/// One change of the state. Each is applied whole or refused whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// A coordinator describes its datacenter. Describing it again with the same words changes nothing.
-    RegisterDatacenter(Datacenter),
+    /// A coordinator describes its datacenter. The same description again changes nothing.
+    RegisterDatacenter(DatacenterSpec),
+    /// An agent describes its machine, at every start. A suspended machine stays suspended.
+    JoinMachine(MachineSpec),
+    /// Machines get no more leases. Their datacenter is suspected once all of its machines are.
+    Suspend {
+        /// Which.
+        machines: Vec<MachineId>,
+        /// What was seen.
+        reason: String,
+    },
+    /// A machine gets leases again: its agent has reported what it holds, and stopped what it may not.
+    Resume {
+        /// Which.
+        machine: MachineId,
+        /// The incarnation that reported.
+        incarnation: u64,
+    },
+    /// Every lease in a suspected datacenter has ended.
+    DeclareLost(DatacenterName),
+    /// A workload is made or changed, and its instances that have no place are given one.
+    PutWorkload(PutWorkload),
+    /// A workload and its instances go.
+    DeleteWorkload {
+        /// Which.
+        name: WorkloadName,
+        /// The revision that it must have, if the user said so.
+        expected: Option<Revision>,
+    },
+    /// Instances of one workload are given places, or others than they had.
+    Place(Place),
+    /// No place was found for an instance. It keeps the placement that it has, if any.
+    Unplaceable {
+        /// Which.
+        instance: InstanceId,
+        /// The epoch that it must have.
+        epoch: Option<Revision>,
+        /// Every datacenter, and why not.
+        decision: Arc<Decision>,
+    },
+    /// A datacenter's coordinator has picked a machine for a placement.
+    Bind {
+        /// Which.
+        instance: InstanceId,
+        /// The epoch of its placement.
+        epoch: Revision,
+        /// The machine, in the placement's cell.
+        machine: MachineId,
+    },
+    /// A datacenter's coordinator found no machine for a placement: the instance needs another place.
+    Refuse {
+        /// Which.
+        instance: InstanceId,
+        /// The epoch of its placement.
+        epoch: Revision,
+        /// Until when the cell is not asked again.
+        until: Timestamp,
+    },
+    /// A provider is about to be asked. Committed first: the attempt's number is part of the token.
+    AttemptOrder {
+        /// Which.
+        order: OrderId,
+        /// The attempt's number, from 1; one more than the last.
+        attempt: u32,
+    },
+    /// An order is given up; its instance needs another place.
+    FailOrder {
+        /// Which.
+        order: OrderId,
+        /// What the provider said.
+        reason: String,
+        /// Until when the cell is not asked again for this instance.
+        until: Timestamp,
+    },
+}
+
+/// See [`Command::PutWorkload`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutWorkload {
+    /// What the user wants.
+    pub spec: Arc<WorkloadSpec>,
+    /// The revision that the workload must have (0: it must not exist), if the user said so.
+    pub expected: Option<Revision>,
+    /// Places for instances that have none.
+    pub targets: Vec<Target>,
+    /// Why these.
+    pub decision: Arc<Decision>,
+}
+
+/// See [`Command::Place`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whose instances.
+    pub workload: WorkloadName,
+    /// The generation that the decision was made for.
+    pub generation: u64,
+    /// The places.
+    pub targets: Vec<Target>,
+    /// Why these.
+    pub decision: Arc<Decision>,
+    /// In words, for the history: "ewr is lost".
+    pub cause: String,
+}
+
+/// One instance's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The instance's number.
+    pub number: u32,
+    /// The epoch that it must have; none if it must have no place.
+    pub epoch: Option<Revision>,
+    /// The cell.
+    pub cell: CellId,
+    /// What it costs there; a quote of a machine to buy is an order for it.
+    pub quote: Quote,
 }
 
 /// What became of a command that was applied.
@@ -54,5 +172,25 @@ impl Rejection {
     /// A refusal of this kind with this message.
     pub fn new(kind: RejectionKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// What the command names does not exist.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(RejectionKind::NotFound, message)
+    }
+
+    /// What the command rests on has changed.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(RejectionKind::Conflict, message)
+    }
+
+    /// A limit is reached.
+    pub(crate) fn limit(message: impl Into<String>) -> Self {
+        Self::new(RejectionKind::Limit, message)
+    }
+
+    /// The command contradicts itself or the state.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(RejectionKind::Invalid, message)
     }
 }

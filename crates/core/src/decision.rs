@@ -17,6 +17,21 @@ pub struct Decision {
     pub candidates: Vec<Candidate>,
 }
 
+impl fmt::Display for Decision {
+    /// One line: every datacenter that was refused, and why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for candidate in &self.candidates {
+            if let Verdict::Refused(refusal) = &candidate.verdict {
+                let separator = if first { "" } else { "; " };
+                write!(f, "{separator}{}: {refusal}", candidate.datacenter)?;
+                first = false;
+            }
+        }
+        if first { f.write_str("no datacenter is known") } else { Ok(()) }
+    }
+}
+
 /// One datacenter in a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {

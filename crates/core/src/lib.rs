@@ -4,9 +4,13 @@
 //! the same state on every node, byte for byte; that is why maps are ordered and money, coordinates
 //! and shares are integers.
 
+mod apply;
 mod command;
 mod decision;
+mod event;
 mod geo;
+mod instance;
+pub mod invariant;
 mod money;
 mod name;
 mod offer;
@@ -16,9 +20,12 @@ mod time;
 mod topology;
 mod workload;
 
-pub use command::{Applied, Batch, Command, Rejection, RejectionKind};
+pub use apply::ATTEMPTS_MAX;
+pub use command::{Applied, Batch, Command, Place, PutWorkload, Rejection, RejectionKind, Target};
 pub use decision::{Candidate, Decision, Quote, Refusal, Source, Verdict};
+pub use event::{Event, EventKind};
 pub use geo::{Coordinates, CoordinatesError};
+pub use instance::{Instance, Placement, Unplaceable, Workload};
 pub use money::MicroDollars;
 pub use name::{
     CellId, CellName, DatacenterName, InstanceId, MachineId, MachineName, NameError, NodeName,
@@ -26,9 +33,13 @@ pub use name::{
 };
 pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
-pub use state::{DATACENTERS_MAX, Revision, State};
+pub use state::{
+    Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, MACHINES_MAX, Revision, State, WORKLOADS_MAX,
+};
 pub use time::Timestamp;
-pub use topology::Datacenter;
+pub use topology::{
+    CellSpec, Datacenter, DatacenterSpec, Health, Machine, MachineSpec, Order, OrderId,
+};
 pub use workload::{
     COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy, Spread,
     UNIT_BYTES_MAX, WorkloadSpec,

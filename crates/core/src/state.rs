@@ -2,14 +2,23 @@
 
 use std::fmt;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::{
-    Applied, Batch, Command, Datacenter, DatacenterName, Rejection, RejectionKind, Timestamp,
+    CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId, Machine, MachineId,
+    Order, OrderId, Resources, Timestamp, Workload, WorkloadName,
 };
 
 /// The most datacenters that one mesh may have.
 pub const DATACENTERS_MAX: usize = 256;
+/// The most machines that one mesh may have.
+pub const MACHINES_MAX: usize = 100_000;
+/// The most workloads that one mesh may have.
+pub const WORKLOADS_MAX: usize = 100_000;
+/// The most instances that one mesh may have.
+pub const INSTANCES_MAX: usize = 1_000_000;
+/// How many events are remembered.
+pub const EVENTS_MAX: usize = 4_096;
 
 /// Counts the changes of the state; each change has its own. Epochs of placements are revisions too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -30,41 +39,75 @@ pub struct State {
     pub time: Timestamp,
     /// Every datacenter.
     pub datacenters: OrdMap<DatacenterName, Datacenter>,
+    /// The ledger of every cell.
+    pub cells: OrdMap<CellId, Cell>,
+    /// Every machine.
+    pub machines: OrdMap<MachineId, Machine>,
+    /// Every workload.
+    pub workloads: OrdMap<WorkloadName, Workload>,
+    /// Every instance of every workload.
+    pub instances: OrdMap<InstanceId, Instance>,
+    /// Orders whose machine has not joined.
+    pub orders: OrdMap<OrderId, Order>,
+    /// The latest events, the oldest first.
+    pub events: Vector<Event>,
+}
+
+/// A cell's ledger. Derived from the rest of the state, and kept because every placement asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    /// Its machines, suspended ones included.
+    pub machines: OrdSet<MachineId>,
+    /// Instances placed here that have no machine yet.
+    pub unbound: OrdSet<InstanceId>,
+    /// Instances bound to its machines.
+    pub bound: OrdSet<InstanceId>,
+    /// Orders for it.
+    pub orders: OrdSet<OrderId>,
+    /// The sum of the requests of `unbound`.
+    pub waiting: Resources,
 }
 
 impl State {
-    /// Applies one log entry. The same entries in the same order give the same state on every node.
-    pub fn apply(&mut self, batch: &Batch) -> Vec<Result<Applied, Rejection>> {
-        self.time = self.time.max(batch.at);
-        batch.commands.iter().map(|command| self.apply_one(command)).collect()
+    /// What is left in a cell for further placements: room on machines that get leases and on those that are on
+    /// order, less what waits for a machine.
+    pub fn cell_free(&self, id: &CellId) -> Resources {
+        let Some(cell) = self.cells.get(id) else { return Resources::NONE };
+        let machines = cell.machines.iter().filter_map(|machine| self.machines.get(machine));
+        let free = machines.filter(|machine| machine.suspended.is_none()).map(Machine::free);
+        let orders = cell.orders.iter().filter_map(|order| self.orders.get(order));
+        let ordered = orders.map(|order| order.offer.capacity);
+        free.chain(ordered).sum::<Resources>().saturating_sub(cell.waiting)
     }
 
-    fn apply_one(&mut self, command: &Command) -> Result<Applied, Rejection> {
-        let changed = match command {
-            Command::RegisterDatacenter(datacenter) => self.register_datacenter(datacenter)?,
-        };
-        Ok(Applied { revision: self.revision, changed })
+    /// The instances of one workload, in order.
+    pub fn instances_of(&self, workload: &WorkloadName) -> impl Iterator<Item = &Instance> {
+        let first = InstanceId::new(workload.clone(), 0);
+        let last = InstanceId::new(workload.clone(), u32::MAX);
+        self.instances.range(first..=last).map(|(_, instance)| instance)
+    }
+
+    /// The machines of one datacenter.
+    pub fn machines_of<'a>(
+        &'a self,
+        datacenter: &'a DatacenterName,
+    ) -> impl Iterator<Item = &'a Machine> {
+        let machines = self.machines.values();
+        machines.filter(move |machine| machine.spec.id.cell.datacenter == *datacenter)
     }
 
     /// Takes the next revision for a change that is about to be made.
-    fn advance(&mut self) -> Revision {
+    pub(crate) fn advance(&mut self) -> Revision {
         self.revision = Revision(self.revision.0 + 1);
         self.revision
     }
 
-    fn register_datacenter(&mut self, datacenter: &Datacenter) -> Result<bool, Rejection> {
-        let known = self.datacenters.get(&datacenter.name);
-        if known == Some(datacenter) {
-            return Ok(false);
+    /// Notes an event of the present revision.
+    pub(crate) fn note(&mut self, kind: EventKind, subject: impl fmt::Display, message: String) {
+        let (revision, at) = (self.revision, self.time);
+        self.events.push_back(Event { revision, at, kind, subject: subject.to_string(), message });
+        while self.events.len() > EVENTS_MAX {
+            self.events.pop_front();
         }
-        if known.is_none() && self.datacenters.len() >= DATACENTERS_MAX {
-            return Err(Rejection::new(
-                RejectionKind::Limit,
-                format!("the mesh has {DATACENTERS_MAX} datacenters, the most it may have"),
-            ));
-        }
-        self.advance();
-        self.datacenters.insert(datacenter.name.clone(), datacenter.clone());
-        Ok(true)
     }
 }

@@ -1,12 +1,17 @@
-//! The parts of the mesh: datacenters, their cells, and the machines in them.
+//! The parts of the mesh: datacenters, their cells, the machines in them, and the orders for more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
-use crate::{Coordinates, DatacenterName, ProviderName, RegionName};
+use crate::{
+    CellId, CellName, Coordinates, DatacenterName, InstanceId, MachineId, Offer, ProviderName,
+    RegionName, Resources, Revision, Timestamp,
+};
 
-/// A site with one coordinator, and the regions that it buys in.
+/// A datacenter as its coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Datacenter {
+pub struct DatacenterSpec {
     /// Its name.
     pub name: DatacenterName,
     /// Where it is.
@@ -15,4 +20,99 @@ pub struct Datacenter {
     pub address: String,
     /// The regions of providers that it buys machines in.
     pub regions: BTreeSet<(ProviderName, RegionName)>,
+    /// Its cells.
+    pub cells: BTreeMap<CellName, CellSpec>,
+}
+
+/// A cell as its coordinator describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellSpec {
+    /// The most machines that it may have, those on order included.
+    pub machines_max: u32,
+}
+
+/// A site with one coordinator, and the regions that it buys in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datacenter {
+    /// As described by its coordinator.
+    pub spec: DatacenterSpec,
+    /// Whether the mesh believes in it.
+    pub health: Health,
+}
+
+/// Whether the mesh believes that a datacenter runs what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Up,
+    /// Its machines are suspended; what they run may still run.
+    Suspected {
+        /// When that was committed.
+        since: Timestamp,
+    },
+    /// Every lease that its machines held has ended. What ran there may be placed elsewhere.
+    Lost {
+        /// When that was committed.
+        since: Timestamp,
+    },
+}
+
+/// A machine as its agent describes it when it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineSpec {
+    /// Its name, cell and datacenter.
+    pub id: MachineId,
+    /// What it has for instances.
+    pub resources: Resources,
+    /// What it was bought as; its price is the price of what runs on it.
+    pub offer: Arc<Offer>,
+    /// The address at which its instances answer.
+    pub address: String,
+    /// Counts the starts of its agent. A lease belongs to one incarnation.
+    pub incarnation: u64,
+    /// The order that it answers, if it was bought by the mesh.
+    pub order: Option<OrderId>,
+}
+
+/// A host that runs instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// As described by its agent.
+    pub spec: MachineSpec,
+    /// The sum of what is bound to it.
+    pub allocated: Resources,
+    /// Since when it gets no lease, if it does not.
+    pub suspended: Option<Revision>,
+}
+
+impl Machine {
+    /// What is left for instances.
+    pub fn free(&self) -> Resources {
+        self.spec.resources.saturating_sub(self.allocated)
+    }
+}
+
+/// An order's number: the revision at which it was placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderId(pub u64);
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "order-{}", self.0)
+    }
+}
+
+/// A committed decision to buy one machine. It ends when the machine joins, or when it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Where the machine is wanted.
+    pub cell: CellId,
+    /// What is bought.
+    pub offer: Arc<Offer>,
+    /// The instance that it is bought for.
+    pub instance: InstanceId,
+    /// Attempts that were committed; number and order together are the provider's idempotency token.
+    pub attempts: u32,
+    /// When it was placed.
+    pub placed_at: Timestamp,
 }

@@ -1,0 +1,44 @@
+//! The one function that changes the state. Every command is checked against the state before anything of it
+//! is done, so that a refused command leaves no trace.
+
+mod machine;
+mod order;
+mod placement;
+mod topology;
+mod workload;
+
+pub use order::ATTEMPTS_MAX;
+
+use crate::{Applied, Batch, Command, Rejection, State};
+
+impl State {
+    /// Applies one log entry. The same entries in the same order give the same state on every node.
+    pub fn apply(&mut self, batch: &Batch) -> Vec<Result<Applied, Rejection>> {
+        self.time = self.time.max(batch.at);
+        batch.commands.iter().map(|command| self.apply_one(command)).collect()
+    }
+
+    fn apply_one(&mut self, command: &Command) -> Result<Applied, Rejection> {
+        let before = self.revision;
+        match command {
+            Command::RegisterDatacenter(spec) => self.register_datacenter(spec)?,
+            Command::DeclareLost(datacenter) => self.declare_lost(datacenter)?,
+            Command::JoinMachine(spec) => self.join_machine(spec)?,
+            Command::Suspend { machines, reason } => self.suspend(machines, reason)?,
+            Command::Resume { machine, incarnation } => self.resume(machine, *incarnation)?,
+            Command::PutWorkload(put) => self.put_workload(put)?,
+            Command::DeleteWorkload { name, expected } => self.delete_workload(name, *expected)?,
+            Command::Place(place) => self.place(place)?,
+            Command::Unplaceable { instance, epoch, decision } => {
+                self.mark_unplaceable(instance, *epoch, decision)?;
+            }
+            Command::Bind { instance, epoch, machine } => self.bind(instance, *epoch, machine)?,
+            Command::Refuse { instance, epoch, until } => self.refuse(instance, *epoch, *until)?,
+            Command::AttemptOrder { order, attempt } => self.attempt_order(*order, *attempt)?,
+            Command::FailOrder { order, reason, until } => {
+                self.fail_order(*order, reason, *until)?;
+            }
+        }
+        Ok(Applied { revision: self.revision, changed: self.revision != before })
+    }
+}

@@ -1,0 +1,94 @@
+//! Orders: placed with a placement, attempted, fulfilled by the machine that joins, or given up.
+
+use std::sync::Arc;
+
+use crate::{
+    CellId, EventKind, InstanceId, MachineSpec, Offer, Order, OrderId, Rejection, State, Timestamp,
+};
+
+/// Attempts at one order before its coordinator must give it up.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+impl State {
+    /// Orders a machine at the present revision.
+    pub(super) fn place_order(
+        &mut self,
+        id: OrderId,
+        cell: &CellId,
+        offer: &Arc<Offer>,
+        instance: &InstanceId,
+    ) {
+        let order = Order {
+            cell: cell.clone(),
+            offer: Arc::clone(offer),
+            instance: instance.clone(),
+            attempts: 0,
+            placed_at: self.time,
+        };
+        self.orders.insert(id, order);
+        if let Some(ledger) = self.cells.get_mut(cell) {
+            ledger.orders.insert(id);
+        }
+        let message = format!(
+            "{} {} in {cell} at {}/h, for {instance}",
+            offer.kind, offer.market, offer.price_micros_per_hour
+        );
+        self.note(EventKind::OrderPlaced, id, message);
+    }
+
+    /// The machine of an order has joined.
+    pub(super) fn fulfil_order(&mut self, spec: &MachineSpec) {
+        let Some(id) = spec.order else { return };
+        if self.remove_order(id).is_some() {
+            self.note(EventKind::OrderFulfilled, id, format!("{} joined", spec.id));
+        }
+    }
+
+    fn remove_order(&mut self, id: OrderId) -> Option<Order> {
+        let order = self.orders.remove(&id)?;
+        if let Some(cell) = self.cells.get_mut(&order.cell) {
+            cell.orders.remove(&id);
+        }
+        Some(order)
+    }
+
+    pub(super) fn attempt_order(&mut self, id: OrderId, attempt: u32) -> Result<(), Rejection> {
+        let Some(order) = self.orders.get_mut(&id) else {
+            return Err(Rejection::not_found(format!("{id} is fulfilled, or was given up")));
+        };
+        if attempt != order.attempts + 1 {
+            let text = format!("{id} has had {} attempts, {attempt} is not next", order.attempts);
+            return Err(Rejection::conflict(text));
+        }
+        if attempt > ATTEMPTS_MAX {
+            let text = format!("{id} has had {ATTEMPTS_MAX} attempts, the most it may have");
+            return Err(Rejection::limit(text));
+        }
+        order.attempts = attempt;
+        self.advance();
+        Ok(())
+    }
+
+    pub(super) fn fail_order(
+        &mut self,
+        id: OrderId,
+        reason: &str,
+        until: Timestamp,
+    ) -> Result<(), Rejection> {
+        let Some(order) = self.remove_order(id) else {
+            return Err(Rejection::not_found(format!("{id} is fulfilled, or was given up")));
+        };
+        self.advance();
+        self.note(EventKind::OrderFailed, id, reason.to_owned());
+        let instance = self.instances.get(&order.instance);
+        let placed = instance.and_then(|instance| instance.placement.as_ref());
+        if let Some(placed) = placed
+            && placed.order == Some(id)
+            && placed.machine.is_none()
+        {
+            let epoch = placed.epoch;
+            self.refuse(&order.instance, epoch, until)?;
+        }
+        Ok(())
+    }
+}

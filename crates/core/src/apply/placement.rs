@@ -1,0 +1,279 @@
+//! Instances: given a place, bound to a machine, refused, moved. The ledgers of cells and machines change here
+//! and nowhere else.
+
+use std::sync::Arc;
+
+use crate::command::{Place, Target};
+use crate::{
+    Decision, EventKind, InstanceId, MachineId, OrderId, Placement, Rejection, Resources, Revision,
+    Source, State, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
+};
+
+impl State {
+    pub(super) fn place(&mut self, place: &Place) -> Result<(), Rejection> {
+        let name = &place.workload;
+        let Some(workload) = self.workloads.get(name) else {
+            return Err(Rejection::not_found(format!("there is no workload {name}")));
+        };
+        if workload.generation != place.generation {
+            let text = format!(
+                "{name} is at generation {}, the decision was made for {}",
+                workload.generation, place.generation
+            );
+            return Err(Rejection::conflict(text));
+        }
+        let spec = Arc::clone(&workload.spec);
+        self.check_targets(&spec, &place.targets)?;
+        if place.targets.is_empty() {
+            return Ok(());
+        }
+        self.advance();
+        for target in &place.targets {
+            self.give_place(name, target, &place.decision, &place.cause);
+        }
+        self.forget_older(name);
+        Ok(())
+    }
+
+    /// Checks that the instances are as the decision saw them, and that the cells have room for them.
+    pub(super) fn check_targets(
+        &self,
+        spec: &WorkloadSpec,
+        targets: &[Target],
+    ) -> Result<(), Rejection> {
+        let mut taken: Vec<(&crate::CellId, Resources, u32)> = Vec::new();
+        for (position, target) in targets.iter().enumerate() {
+            let id = InstanceId::new(spec.name.clone(), target.number);
+            if !(1..=spec.count).contains(&target.number)
+                || targets[..position].iter().any(|earlier| earlier.number == target.number)
+            {
+                return Err(Rejection::invalid(format!("{id} is not to be placed, or twice")));
+            }
+            let epoch = self.instances.get(&id).and_then(crate::Instance::epoch);
+            if epoch != target.epoch {
+                return Err(Rejection::conflict(format!("{id} has been placed meanwhile")));
+            }
+            let buys = u32::from(target.quote.source == Source::Buy);
+            match taken.iter_mut().find(|(cell, ..)| **cell == target.cell) {
+                Some((_, request, bought)) => {
+                    *request = *request + spec.request;
+                    *bought += buys;
+                }
+                None => taken.push((&target.cell, spec.request, buys)),
+            }
+        }
+        for (cell, request, bought) in taken {
+            self.check_room(spec, targets, cell, request, bought)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a cell has room for all targets in it, machines to buy and what moves away counted in.
+    fn check_room(
+        &self,
+        spec: &WorkloadSpec,
+        targets: &[Target],
+        cell: &crate::CellId,
+        request: Resources,
+        bought: u32,
+    ) -> Result<(), Rejection> {
+        let datacenter = self.datacenters.get(&cell.datacenter);
+        let limits = datacenter.and_then(|datacenter| datacenter.spec.cells.get(&cell.cell));
+        let (Some(ledger), Some(limits)) = (self.cells.get(cell), limits) else {
+            return Err(Rejection::not_found(format!("there is no cell {cell}")));
+        };
+        let machines = ledger.machines.len() + ledger.orders.len() + bought as usize;
+        if bought > 0 && machines > limits.machines_max as usize {
+            let text = format!("{cell} may have {} machines at most", limits.machines_max);
+            return Err(Rejection::conflict(text));
+        }
+        let here = targets.iter().filter(|target| target.cell == *cell);
+        let buys = here.clone().filter(|target| target.quote.source == Source::Buy);
+        let ordered: Resources = buys.map(|target| target.quote.offer.capacity).sum();
+        let leaving = here.filter_map(|target| {
+            let id = InstanceId::new(spec.name.clone(), target.number);
+            let old = self.instances.get(&id)?.placement.as_ref()?;
+            (old.cell == *cell && self.gives_back(old)).then_some(old.request)
+        });
+        let free = self.cell_free(cell) + ordered + leaving.sum();
+        if request.fits(free) {
+            Ok(())
+        } else {
+            Err(Rejection::conflict(format!("{cell} has {free} left, {request} are asked for")))
+        }
+    }
+
+    /// Whether a placement's end makes room: one on a suspended machine does not.
+    fn gives_back(&self, placement: &Placement) -> bool {
+        let machine = placement.machine.as_ref().and_then(|machine| self.machines.get(machine));
+        machine.is_none_or(|machine| machine.suspended.is_none())
+    }
+
+    /// Gives an instance its place at the present revision. The checks were made before.
+    pub(super) fn give_place(
+        &mut self,
+        name: &WorkloadName,
+        target: &Target,
+        decision: &Arc<Decision>,
+        cause: &str,
+    ) {
+        let id = InstanceId::new(name.clone(), target.number);
+        let Some(workload) = self.workloads.get(name) else { return };
+        let (generation, request) = (workload.generation, workload.spec.request);
+        let from = self.release(&id);
+        // Every placement has its own revision, so that no two epochs are equal.
+        let epoch = self.advance();
+        let order = (target.quote.source == Source::Buy).then_some(OrderId(epoch.0));
+        if let Some(order) = order {
+            self.place_order(order, &target.cell, &target.quote.offer, &id);
+        }
+        if let Some(ledger) = self.cells.get_mut(&target.cell) {
+            ledger.unbound.insert(id.clone());
+            ledger.waiting = ledger.waiting + request;
+        }
+        if let Some(instance) = self.instances.get_mut(&id) {
+            instance.unplaceable = None;
+            instance.refusals.clear();
+            instance.placement = Some(Placement {
+                cell: target.cell.clone(),
+                machine: None,
+                epoch,
+                generation,
+                request,
+                quote: target.quote.clone(),
+                decision: Arc::clone(decision),
+                order,
+                placed_at: self.time,
+            });
+        }
+        let to = &target.cell;
+        let price = target.quote.price_micros_per_hour;
+        let (kind, message) = match from {
+            None => (EventKind::InstancePlaced, format!("in {to} at {price}/h: {cause}")),
+            Some(from) => {
+                (EventKind::InstanceMoved, format!("from {from} to {to} at {price}/h: {cause}"))
+            }
+        };
+        self.note(kind, &id, format!("{message}, epoch {epoch}"));
+    }
+
+    /// Takes an instance's placement off the ledgers, and says where it was.
+    pub(super) fn release(&mut self, id: &InstanceId) -> Option<crate::CellId> {
+        let placement = self.instances.get_mut(id)?.placement.take()?;
+        if let Some(cell) = self.cells.get_mut(&placement.cell) {
+            if cell.unbound.remove(id).is_some() {
+                cell.waiting = cell.waiting - placement.request;
+            }
+            cell.bound.remove(id);
+        }
+        if let Some(machine) = placement.machine.as_ref()
+            && let Some(machine) = self.machines.get_mut(machine)
+        {
+            machine.allocated = machine.allocated - placement.request;
+        }
+        Some(placement.cell)
+    }
+
+    pub(super) fn mark_unplaceable(
+        &mut self,
+        id: &InstanceId,
+        epoch: Option<Revision>,
+        decision: &Arc<Decision>,
+    ) -> Result<(), Rejection> {
+        let since = self.time;
+        let instance = self.instance_at(id, epoch)?;
+        let known = instance.unplaceable.as_ref();
+        if known.is_some_and(|known| known.decision.candidates == decision.candidates) {
+            return Ok(());
+        }
+        let since = known.map_or(since, |known| known.since);
+        instance.unplaceable = Some(Unplaceable { since, decision: Arc::clone(decision) });
+        self.advance();
+        self.note(EventKind::InstanceUnplaceable, id, decision.to_string());
+        Ok(())
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        id: &InstanceId,
+        epoch: Revision,
+        machine: &MachineId,
+    ) -> Result<(), Rejection> {
+        let placement = self.placement_at(id, epoch)?;
+        match &placement.machine {
+            Some(bound) if bound == machine => return Ok(()),
+            Some(bound) => {
+                return Err(Rejection::conflict(format!("{id} is bound to {bound} already")));
+            }
+            None => {}
+        }
+        let (cell, request) = (placement.cell.clone(), placement.request);
+        let Some(found) = self.machines.get(machine).filter(|_| machine.cell == cell) else {
+            return Err(Rejection::not_found(format!("{cell} has no machine {machine}")));
+        };
+        if found.suspended.is_some() {
+            return Err(Rejection::conflict(format!("{machine} is suspended")));
+        }
+        if !request.fits(found.free()) {
+            let text = format!("{machine} has {} left, {id} asks for {request}", found.free());
+            return Err(Rejection::conflict(text));
+        }
+        self.advance();
+        if let Some(found) = self.machines.get_mut(machine) {
+            found.allocated = found.allocated + request;
+        }
+        if let Some(ledger) = self.cells.get_mut(&cell) {
+            ledger.unbound.remove(id);
+            ledger.bound.insert(id.clone());
+            ledger.waiting = ledger.waiting - request;
+        }
+        if let Some(placement) =
+            self.instances.get_mut(id).and_then(|instance| instance.placement.as_mut())
+        {
+            placement.machine = Some(machine.clone());
+        }
+        self.note(EventKind::InstanceBound, id, format!("to {machine}"));
+        Ok(())
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        id: &InstanceId,
+        epoch: Revision,
+        until: Timestamp,
+    ) -> Result<(), Rejection> {
+        let placement = self.placement_at(id, epoch)?;
+        if let Some(machine) = &placement.machine {
+            return Err(Rejection::conflict(format!("{id} is bound to {machine}")));
+        }
+        self.advance();
+        let cell = self.release(id);
+        if let (Some(instance), Some(cell)) = (self.instances.get_mut(id), cell) {
+            instance.refusals.insert(cell.clone(), until);
+            self.note(EventKind::InstanceRefused, id, format!("{cell} found no machine for it"));
+        }
+        Ok(())
+    }
+
+    fn instance_at(
+        &mut self,
+        id: &InstanceId,
+        epoch: Option<Revision>,
+    ) -> Result<&mut crate::Instance, Rejection> {
+        match self.instances.get_mut(id) {
+            None => Err(Rejection::not_found(format!("there is no instance {id}"))),
+            Some(found) if found.epoch() == epoch => Ok(found),
+            Some(_) => Err(Rejection::conflict(format!("{id} has been placed meanwhile"))),
+        }
+    }
+
+    fn placement_at(&self, id: &InstanceId, epoch: Revision) -> Result<&Placement, Rejection> {
+        let Some(instance) = self.instances.get(id) else {
+            return Err(Rejection::not_found(format!("there is no instance {id}")));
+        };
+        match &instance.placement {
+            Some(placement) if placement.epoch == epoch => Ok(placement),
+            _ => Err(Rejection::conflict(format!("{id} is not at epoch {epoch} any more"))),
+        }
+    }
+}
