@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const FILES: [&str; 3] =
-    ["kato/mesh/v1/raft.proto", "kato/store/v1/command.proto", "kato/store/v1/log.proto"];
+const FILES: [&str; 4] = [
+    "kato/mesh/v1/raft.proto",
+    "kato/store/v1/command.proto",
+    "kato/store/v1/log.proto",
+    "kato/store/v1/state.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");

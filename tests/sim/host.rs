@@ -1,12 +1,12 @@
 //! One simulated coordinator, as far as consensus goes: the same façade, store and gRPC service that run in
 //! production, on the simulator's transport, disk and clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kato_core::{Command, Coordinates, Datacenter};
+use kato_core::{Command, Coordinates, DatacenterSpec};
 use kato_net::task::{OnError, Tasks};
 use kato_net::{Identity, Role, Transport, incoming};
 use kato_raft::{Config, Flush, Member, Mesh, NodeId, Timing, View};
@@ -154,11 +154,12 @@ impl Host {
                 tokio::time::sleep(IDLE).await;
                 continue;
             };
-            let command = Command::RegisterDatacenter(Datacenter {
+            let command = Command::RegisterDatacenter(DatacenterSpec {
                 name: name.parse()?,
                 location: Coordinates::from_degrees(53.4, -6.3)?,
                 address: format!("{}:{PORT}", self.name),
-                regions: std::collections::BTreeSet::new(),
+                regions: BTreeSet::new(),
+                cells: BTreeMap::new(),
             });
             let outcome = mesh.propose(vec![command], WRITE_TIMEOUT).await;
             trace.note(self.name, format_args!("writes {name}: {outcome:?}"));

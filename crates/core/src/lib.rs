@@ -11,6 +11,8 @@ mod event;
 mod geo;
 mod instance;
 pub mod invariant;
+mod ledger;
+
 mod money;
 mod name;
 mod offer;

@@ -281,6 +281,7 @@ proptest! {
             }
             log.push(batch);
         }
+        prop_assert_eq!(state.clone().with_ledgers(), state.clone());
         // same-log-same-state
         let mut replayed = State::default();
         for batch in &log {

@@ -1,17 +1,71 @@
 //! Commands to and from their stored form.
 
-use kato_core::Command;
+use std::sync::Arc;
+
+use kato_core::{Command, OrderId, Place, PutWorkload, Revision, Target, Timestamp};
 
 use crate::store_v1 as pb;
+use crate::store_v1::command::Command as Stored;
 use crate::{Field, InvalidMessage};
 
 impl From<&Command> for pb::Command {
     fn from(command: &Command) -> Self {
-        use pb::command::Command as Stored;
         let stored = match command {
-            Command::RegisterDatacenter(datacenter) => {
-                Stored::RegisterDatacenter(datacenter.into())
+            Command::RegisterDatacenter(spec) => Stored::RegisterDatacenter(spec.into()),
+            Command::JoinMachine(spec) => Stored::JoinMachine(spec.into()),
+            Command::Suspend { machines, reason } => Stored::Suspend(pb::Suspend {
+                machines: machines.iter().map(ToString::to_string).collect(),
+                reason: reason.clone(),
+            }),
+            Command::Resume { machine, incarnation } => Stored::Resume(pb::Resume {
+                machine: machine.to_string(),
+                incarnation: *incarnation,
+            }),
+            Command::DeclareLost(datacenter) => Stored::DeclareLost(datacenter.to_string()),
+            Command::PutWorkload(put) => Stored::PutWorkload(pb::PutWorkload {
+                spec: Some((&*put.spec).into()),
+                expected_revision: put.expected.map(|revision| revision.0),
+                targets: put.targets.iter().map(Into::into).collect(),
+                decision: Some((&*put.decision).into()),
+            }),
+            Command::DeleteWorkload { name, expected } => {
+                Stored::DeleteWorkload(pb::DeleteWorkload {
+                    name: name.to_string(),
+                    expected_revision: expected.map(|revision| revision.0),
+                })
             }
+            Command::Place(place) => Stored::Place(pb::Place {
+                workload: place.workload.to_string(),
+                generation: place.generation,
+                targets: place.targets.iter().map(Into::into).collect(),
+                decision: Some((&*place.decision).into()),
+                cause: place.cause.clone(),
+            }),
+            Command::Unplaceable { instance, epoch, decision } => {
+                Stored::MarkUnplaceable(pb::MarkUnplaceable {
+                    instance: instance.to_string(),
+                    epoch: epoch.map(|epoch| epoch.0),
+                    decision: Some((&**decision).into()),
+                })
+            }
+            Command::Bind { instance, epoch, machine } => Stored::Bind(pb::Bind {
+                instance: instance.to_string(),
+                epoch: epoch.0,
+                machine: machine.to_string(),
+            }),
+            Command::Refuse { instance, epoch, until } => Stored::Refuse(pb::Refuse {
+                instance: instance.to_string(),
+                epoch: epoch.0,
+                until_unix_ms: until.0,
+            }),
+            Command::AttemptOrder { order, attempt } => {
+                Stored::AttemptOrder(pb::AttemptOrder { order: order.0, attempt: *attempt })
+            }
+            Command::FailOrder { order, reason, until } => Stored::FailOrder(pb::FailOrder {
+                order: order.0,
+                reason: reason.clone(),
+                until_unix_ms: until.0,
+            }),
         };
         Self { command: Some(stored) }
     }
@@ -21,11 +75,87 @@ impl TryFrom<pb::Command> for Command {
     type Error = InvalidMessage;
 
     fn try_from(stored: pb::Command) -> Result<Self, InvalidMessage> {
-        use pb::command::Command as Stored;
         Ok(match stored.command.field("command")? {
-            Stored::RegisterDatacenter(datacenter) => {
-                Self::RegisterDatacenter(datacenter.try_into()?)
+            Stored::RegisterDatacenter(spec) => Self::RegisterDatacenter(spec.try_into()?),
+            Stored::JoinMachine(spec) => Self::JoinMachine(spec.try_into()?),
+            Stored::Suspend(suspend) => {
+                let machines = suspend.machines.iter().map(|machine| machine.parse());
+                let machines = machines.collect::<Result<_, _>>().field("suspend.machines")?;
+                Self::Suspend { machines, reason: suspend.reason }
             }
+            Stored::Resume(resume) => Self::Resume {
+                machine: resume.machine.parse().field("resume.machine")?,
+                incarnation: resume.incarnation,
+            },
+            Stored::DeclareLost(name) => Self::DeclareLost(name.parse().field("declare_lost")?),
+            Stored::PutWorkload(put) => Self::PutWorkload(PutWorkload {
+                spec: Arc::new(put.spec.field("put_workload.spec")?.try_into()?),
+                expected: put.expected_revision.map(Revision),
+                targets: targets(put.targets)?,
+                decision: Arc::new(put.decision.field("put_workload.decision")?.try_into()?),
+            }),
+            Stored::DeleteWorkload(delete) => Self::DeleteWorkload {
+                name: delete.name.parse().field("delete_workload.name")?,
+                expected: delete.expected_revision.map(Revision),
+            },
+            Stored::Place(place) => Self::Place(Place {
+                workload: place.workload.parse().field("place.workload")?,
+                generation: place.generation,
+                targets: targets(place.targets)?,
+                decision: Arc::new(place.decision.field("place.decision")?.try_into()?),
+                cause: place.cause,
+            }),
+            Stored::MarkUnplaceable(mark) => Self::Unplaceable {
+                instance: mark.instance.parse().field("mark_unplaceable.instance")?,
+                epoch: mark.epoch.map(Revision),
+                decision: Arc::new(mark.decision.field("mark_unplaceable.decision")?.try_into()?),
+            },
+            Stored::Bind(bind) => Self::Bind {
+                instance: bind.instance.parse().field("bind.instance")?,
+                epoch: Revision(bind.epoch),
+                machine: bind.machine.parse().field("bind.machine")?,
+            },
+            Stored::Refuse(refuse) => Self::Refuse {
+                instance: refuse.instance.parse().field("refuse.instance")?,
+                epoch: Revision(refuse.epoch),
+                until: Timestamp(refuse.until_unix_ms),
+            },
+            Stored::AttemptOrder(attempt) => {
+                Self::AttemptOrder { order: OrderId(attempt.order), attempt: attempt.attempt }
+            }
+            Stored::FailOrder(fail) => Self::FailOrder {
+                order: OrderId(fail.order),
+                reason: fail.reason,
+                until: Timestamp(fail.until_unix_ms),
+            },
+        })
+    }
+}
+
+fn targets(stored: Vec<pb::Target>) -> Result<Vec<Target>, InvalidMessage> {
+    stored.into_iter().map(TryInto::try_into).collect()
+}
+
+impl From<&Target> for pb::Target {
+    fn from(target: &Target) -> Self {
+        Self {
+            number: target.number,
+            epoch: target.epoch.map(|epoch| epoch.0),
+            cell: target.cell.to_string(),
+            quote: Some((&target.quote).into()),
+        }
+    }
+}
+
+impl TryFrom<pb::Target> for Target {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::Target) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            number: stored.number,
+            epoch: stored.epoch.map(Revision),
+            cell: stored.cell.parse().field("target.cell")?,
+            quote: stored.quote.field("target.quote")?.try_into()?,
         })
     }
 }

@@ -1,8 +1,11 @@
 //! Commands and state to and from their stored form.
 
 mod command;
+mod decision;
+mod names;
 mod state;
 mod topology;
+mod workload;
 
 use bytes::Bytes;
 use kato_core::{Batch, State, Timestamp};
