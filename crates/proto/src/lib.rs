@@ -11,10 +11,19 @@ pub use convert::{Field, InvalidMessage};
 
 pub use generated::mesh::v1 as mesh_v1;
 pub use generated::store::v1 as store_v1;
+pub use generated::v1;
+
+/// Every message and service, for gRPC's server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kato.bin"));
 
 /// Nested as the packages are, because the generated code refers from one to another that way.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic)]
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::large_enum_variant)]
 mod generated {
+    pub mod v1 {
+        tonic::include_proto!("kato.v1");
+        include!(concat!(env!("OUT_DIR"), "/kato.v1.serde.rs"));
+    }
+
     pub mod mesh {
         pub mod v1 {
             tonic::include_proto!("kato.mesh.v1");
