@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    CellId, DatacenterName, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, OrderId,
-    Quote, Revision, Timestamp, WorkloadName, WorkloadSpec,
+    CellId, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, OrderId, Quote, Revision,
+    Settings, Timestamp, WorkloadName, WorkloadSpec,
 };
 
 /// The commands of one log entry, in order, under one time stamp.
@@ -19,6 +19,8 @@ pub struct Batch {
 /// One change of the state. Each is applied whole or refused whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// What the whole mesh must agree on before anything runs. Proposed once, by the first leader.
+    Found(Settings),
     /// A coordinator describes its datacenter. The same description again changes nothing.
     RegisterDatacenter(DatacenterSpec),
     /// An agent describes its machine, at every start. A suspended machine stays suspended.
@@ -37,8 +39,9 @@ pub enum Command {
         /// The incarnation that reported.
         incarnation: u64,
     },
-    /// Every lease in a suspected datacenter has ended.
-    DeclareLost(DatacenterName),
+    /// Every lease of suspended machines has ended. Their datacenter is lost once that is so of all of its
+    /// machines.
+    DeclareLost(Vec<MachineId>),
     /// A workload is made or changed, and its instances that have no place are given one.
     PutWorkload(PutWorkload),
     /// A workload and its instances go.

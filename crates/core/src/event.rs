@@ -78,4 +78,8 @@ kinds! {
     OrderFulfilled,
     /// An order was given up.
     OrderFailed,
+    /// The first command of all.
+    MeshFounded,
+    /// Every lease of a suspended machine has ended.
+    MachineLost,
 }

@@ -36,11 +36,12 @@ pub use name::{
 pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
 pub use state::{
-    Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, MACHINES_MAX, Revision, State, WORKLOADS_MAX,
+    Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, MACHINES_MAX, Revision, Settings, State,
+    WORKLOADS_MAX,
 };
 pub use time::Timestamp;
 pub use topology::{
-    CellSpec, Datacenter, DatacenterSpec, Health, Machine, MachineSpec, Order, OrderId,
+    CellSpec, Datacenter, DatacenterSpec, Health, Machine, MachineSpec, Order, OrderId, Suspension,
 };
 pub use workload::{
     COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy, Spread,

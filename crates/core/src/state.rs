@@ -30,6 +30,15 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What holds for the whole mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The root DNS name.
+    pub domain: String,
+    /// How long a machine's lease lasts, in milliseconds.
+    pub lease_ms: u64,
+}
+
 /// What the mesh agrees on. Cloning is cheap: the maps are persistent and share their nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
@@ -37,6 +46,8 @@ pub struct State {
     pub revision: Revision,
     /// The latest time stamp seen. Never goes back, whatever the leaders' clocks do.
     pub time: Timestamp,
+    /// Set by the first command of all.
+    pub settings: Option<Settings>,
     /// Every datacenter.
     pub datacenters: OrdMap<DatacenterName, Datacenter>,
     /// The ledger of every cell.

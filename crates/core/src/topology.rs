@@ -81,8 +81,17 @@ pub struct Machine {
     pub spec: MachineSpec,
     /// The sum of what is bound to it.
     pub allocated: Resources,
-    /// Since when it gets no lease, if it does not.
-    pub suspended: Option<Revision>,
+    /// Set while it gets no lease.
+    pub suspended: Option<Suspension>,
+}
+
+/// A machine gets no lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspension {
+    /// The revision that suspended it.
+    pub since: Revision,
+    /// Whether every lease that was granted before has ended: what runs there may be placed elsewhere.
+    pub over: bool,
 }
 
 impl Machine {

@@ -191,7 +191,10 @@ fn command(ask: &Ask, state: &State) -> Command {
             let incarnation = state.machines.get(&id).map_or(1, |m| m.spec.incarnation);
             Command::Resume { machine: id, incarnation }
         }
-        Ask::Lost { datacenter } => Command::DeclareLost(DATACENTERS[*datacenter].parse().unwrap()),
+        Ask::Lost { datacenter } => {
+            let all = state.machines.keys().filter(|id| id.cell == cell(*datacenter)).cloned();
+            Command::DeclareLost(all.collect())
+        }
         Ask::Put { workload, count, cpu_millis, datacenter, buy } => {
             let spec = spec(*workload, *count, *cpu_millis);
             let targets = (1..=*count)

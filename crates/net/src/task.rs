@@ -127,7 +127,7 @@ impl Tasks {
     /// `deadline` from then, after which they are dropped where they stand.
     ///
     /// Returns the first failure that stopped the group.
-    pub async fn join(self, deadline: Duration) -> Result<(), TaskError> {
+    pub async fn join(&self, deadline: Duration) -> Result<(), TaskError> {
         let shared = Arc::clone(&self.shared);
         shared.tracker.close();
         tokio::select! {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::state::MACHINES_MAX;
 use crate::{
-    DatacenterName, EventKind, Health, Machine, MachineId, MachineSpec, Rejection, Resources, State,
+    DatacenterName, EventKind, Health, Machine, MachineId, MachineSpec, Rejection, Resources,
+    State, Suspension,
 };
 
 impl State {
@@ -96,7 +97,7 @@ impl State {
         let revision = self.advance();
         for id in &suspended {
             if let Some(machine) = self.machines.get_mut(id) {
-                machine.suspended = Some(revision);
+                machine.suspended = Some(Suspension { since: revision, over: false });
             }
             self.note(EventKind::MachineSuspended, id, reason.to_owned());
         }
@@ -109,6 +110,59 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn declare_lost(&mut self, machines: &[MachineId]) -> Result<(), Rejection> {
+        for id in machines {
+            match self.machines.get(id).map(|machine| machine.suspended) {
+                None => return Err(Rejection::not_found(format!("there is no machine {id}"))),
+                Some(None) => {
+                    let text = format!("{id} gets leases: it must be suspended first");
+                    return Err(Rejection::conflict(text));
+                }
+                Some(Some(_)) => {}
+            }
+        }
+        let waiting = |id: &&MachineId| {
+            let machine = self.machines.get(*id);
+            machine.and_then(|machine| machine.suspended).is_some_and(|suspended| !suspended.over)
+        };
+        let lost: Vec<MachineId> = machines.iter().filter(waiting).cloned().collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.advance();
+        for id in &lost {
+            if let Some(suspended) =
+                self.machines.get_mut(id).and_then(|machine| machine.suspended.as_mut())
+            {
+                suspended.over = true;
+            }
+            self.note(EventKind::MachineLost, id, "every lease has ended".to_owned());
+        }
+        let touched: BTreeSet<DatacenterName> =
+            lost.into_iter().map(|id| id.cell.datacenter).collect();
+        for datacenter in touched {
+            self.lose_if_all_are(&datacenter);
+        }
+        Ok(())
+    }
+
+    /// A datacenter is lost when all of its machines are.
+    fn lose_if_all_are(&mut self, name: &DatacenterName) {
+        let over = |machine: &Machine| machine.suspended.is_some_and(|suspended| suspended.over);
+        let health = self.datacenters.get(name).map(|datacenter| datacenter.health);
+        if let Some(Health::Suspected { since }) = health
+            && self.machines_of(name).all(over)
+        {
+            let waited = self.time.since(since).as_secs_f64();
+            self.set_health(name, Health::Lost { since: self.time });
+            let message = format!(
+                "every lease has ended, {waited:.1} s after it was suspected: \
+                 what ran there may be placed elsewhere"
+            );
+            self.note(EventKind::DatacenterLost, name, message);
+        }
     }
 
     pub(super) fn resume(&mut self, id: &MachineId, incarnation: u64) -> Result<(), Rejection> {
@@ -127,8 +181,23 @@ impl State {
         }
         self.advance();
         self.note(EventKind::MachineResumed, id, "it has said what it holds".to_owned());
+        self.keep_placed(id);
         self.take_back(id);
         Ok(())
+    }
+
+    /// Instances that found no other place while their machine was suspended have one again.
+    fn keep_placed(&mut self, id: &MachineId) {
+        let bound = self.cells.get(&id.cell).map(|cell| cell.bound.clone()).unwrap_or_default();
+        for instance in bound {
+            if let Some(instance) = self.instances.get_mut(&instance) {
+                let here =
+                    instance.placement.as_ref().is_some_and(|p| p.machine.as_ref() == Some(id));
+                if here {
+                    instance.unplaceable = None;
+                }
+            }
+        }
     }
 
     /// A machine gets leases: whatever was believed of its datacenter, it is up.

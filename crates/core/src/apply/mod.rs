@@ -21,8 +21,9 @@ impl State {
     fn apply_one(&mut self, command: &Command) -> Result<Applied, Rejection> {
         let before = self.revision;
         match command {
+            Command::Found(settings) => self.found(settings)?,
             Command::RegisterDatacenter(spec) => self.register_datacenter(spec)?,
-            Command::DeclareLost(datacenter) => self.declare_lost(datacenter)?,
+            Command::DeclareLost(machines) => self.declare_lost(machines)?,
             Command::JoinMachine(spec) => self.join_machine(spec)?,
             Command::Suspend { machines, reason } => self.suspend(machines, reason)?,
             Command::Resume { machine, incarnation } => self.resume(machine, *incarnation)?,

@@ -2,10 +2,28 @@
 
 use crate::state::DATACENTERS_MAX;
 use crate::{
-    CellId, Datacenter, DatacenterName, DatacenterSpec, EventKind, Health, Rejection, State,
+    CellId, Datacenter, DatacenterName, DatacenterSpec, EventKind, Health, Rejection, Settings,
+    State,
 };
 
 impl State {
+    pub(super) fn found(&mut self, settings: &Settings) -> Result<(), Rejection> {
+        match &self.settings {
+            Some(known) if known == settings => Ok(()),
+            Some(known) => Err(Rejection::conflict(format!(
+                "the mesh {} is founded, with leases of {} ms",
+                known.domain, known.lease_ms
+            ))),
+            None => {
+                self.advance();
+                self.settings = Some(settings.clone());
+                let message = format!("leases last {} ms", settings.lease_ms);
+                self.note(EventKind::MeshFounded, &settings.domain, message);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn register_datacenter(&mut self, spec: &DatacenterSpec) -> Result<(), Rejection> {
         let known = self.datacenters.get(&spec.name);
         if known.is_some_and(|known| known.spec == *spec) {
@@ -41,30 +59,6 @@ impl State {
         let message = format!("at {}, coordinator {}", spec.location, spec.address);
         self.note(EventKind::DatacenterRegistered, &spec.name, message);
         Ok(())
-    }
-
-    pub(super) fn declare_lost(&mut self, name: &DatacenterName) -> Result<(), Rejection> {
-        let Some(datacenter) = self.datacenters.get(name) else {
-            return Err(Rejection::not_found(format!("there is no datacenter {name}")));
-        };
-        match datacenter.health {
-            Health::Lost { .. } => Ok(()),
-            Health::Up => {
-                let text = format!("{name} has machines that get leases: suspend them first");
-                Err(Rejection::conflict(text))
-            }
-            Health::Suspected { since } => {
-                self.advance();
-                let waited = self.time.since(since).as_secs_f64();
-                self.set_health(name, Health::Lost { since: self.time });
-                let message = format!(
-                    "every lease has ended, {waited:.1} s after it was suspected: \
-                     what ran there may be placed elsewhere"
-                );
-                self.note(EventKind::DatacenterLost, name, message);
-                Ok(())
-            }
-        }
     }
 
     pub(super) fn set_health(&mut self, name: &DatacenterName, health: Health) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kato_core::{Command, OrderId, Place, PutWorkload, Revision, Target, Timestamp};
+use kato_core::{
+    Command, MachineId, NameError, OrderId, Place, PutWorkload, Revision, Target, Timestamp,
+};
 
 use crate::store_v1 as pb;
 use crate::store_v1::command::Command as Stored;
@@ -11,6 +13,7 @@ use crate::{Field, InvalidMessage};
 impl From<&Command> for pb::Command {
     fn from(command: &Command) -> Self {
         let stored = match command {
+            Command::Found(settings) => Stored::Found(settings.into()),
             Command::RegisterDatacenter(spec) => Stored::RegisterDatacenter(spec.into()),
             Command::JoinMachine(spec) => Stored::JoinMachine(spec.into()),
             Command::Suspend { machines, reason } => Stored::Suspend(pb::Suspend {
@@ -21,7 +24,9 @@ impl From<&Command> for pb::Command {
                 machine: machine.to_string(),
                 incarnation: *incarnation,
             }),
-            Command::DeclareLost(datacenter) => Stored::DeclareLost(datacenter.to_string()),
+            Command::DeclareLost(machines) => Stored::DeclareLost(pb::DeclareLost {
+                machines: machines.iter().map(ToString::to_string).collect(),
+            }),
             Command::PutWorkload(put) => Stored::PutWorkload(pb::PutWorkload {
                 spec: Some((&*put.spec).into()),
                 expected_revision: put.expected.map(|revision| revision.0),
@@ -76,18 +81,20 @@ impl TryFrom<pb::Command> for Command {
 
     fn try_from(stored: pb::Command) -> Result<Self, InvalidMessage> {
         Ok(match stored.command.field("command")? {
+            Stored::Found(settings) => Self::Found(settings.into()),
             Stored::RegisterDatacenter(spec) => Self::RegisterDatacenter(spec.try_into()?),
             Stored::JoinMachine(spec) => Self::JoinMachine(spec.try_into()?),
             Stored::Suspend(suspend) => {
-                let machines = suspend.machines.iter().map(|machine| machine.parse());
-                let machines = machines.collect::<Result<_, _>>().field("suspend.machines")?;
+                let machines = machines(&suspend.machines).field("suspend.machines")?;
                 Self::Suspend { machines, reason: suspend.reason }
             }
             Stored::Resume(resume) => Self::Resume {
                 machine: resume.machine.parse().field("resume.machine")?,
                 incarnation: resume.incarnation,
             },
-            Stored::DeclareLost(name) => Self::DeclareLost(name.parse().field("declare_lost")?),
+            Stored::DeclareLost(lost) => {
+                Self::DeclareLost(machines(&lost.machines).field("declare_lost.machines")?)
+            }
             Stored::PutWorkload(put) => Self::PutWorkload(PutWorkload {
                 spec: Arc::new(put.spec.field("put_workload.spec")?.try_into()?),
                 expected: put.expected_revision.map(Revision),
@@ -130,6 +137,10 @@ impl TryFrom<pb::Command> for Command {
             },
         })
     }
+}
+
+fn machines(stored: &[String]) -> Result<Vec<MachineId>, NameError> {
+    stored.iter().map(|machine| machine.parse()).collect()
 }
 
 fn targets(stored: Vec<pb::Target>) -> Result<Vec<Target>, InvalidMessage> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kato_core::{
-    Decision, Event, EventKind, Instance, OrderId, Placement, Revision, State, Timestamp,
+    Decision, Event, EventKind, Instance, OrderId, Placement, Revision, Settings, State, Timestamp,
     Unplaceable,
 };
 
@@ -19,6 +19,7 @@ pub(super) fn to_stored(state: &State) -> pb::State {
         version: VERSION,
         revision: state.revision.0,
         time_unix_ms: state.time.0,
+        settings: state.settings.as_ref().map(Into::into),
         datacenters: state.datacenters.values().map(Into::into).collect(),
         machines: state.machines.values().map(Into::into).collect(),
         workloads: state.workloads.values().map(Into::into).collect(),
@@ -76,6 +77,7 @@ pub(super) fn from_stored(stored: pb::State) -> Result<State, InvalidMessage> {
     let mut state = State {
         revision: Revision(stored.revision),
         time: Timestamp(stored.time_unix_ms),
+        settings: stored.settings.map(Into::into),
         ..State::default()
     };
     for datacenter in stored.datacenters {
@@ -142,6 +144,18 @@ fn instance_from_stored(
         unplaceable: stored.unplaceable.map(unplaceable).transpose()?,
         refusals: refusals.collect::<Result<_, InvalidMessage>>()?,
     })
+}
+
+impl From<&Settings> for pb::Settings {
+    fn from(settings: &Settings) -> Self {
+        Self { domain: settings.domain.clone(), lease_ms: settings.lease_ms }
+    }
+}
+
+impl From<pb::Settings> for Settings {
+    fn from(stored: pb::Settings) -> Self {
+        Self { domain: stored.domain, lease_ms: stored.lease_ms }
+    }
 }
 
 impl From<&Event> for pb::Event {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kato_core::{
     CellSpec, Coordinates, Datacenter, DatacenterSpec, Machine, MachineSpec, MicroDollars, Offer,
-    Order, OrderId, Resources, Revision, Timestamp,
+    Order, OrderId, Resources, Revision, Suspension, Timestamp,
 };
 
 use super::names::{enumerated, health_from_stored, health_to_stored};
@@ -162,7 +162,8 @@ impl From<&Machine> for pb::Machine {
     fn from(machine: &Machine) -> Self {
         Self {
             spec: Some((&machine.spec).into()),
-            suspended: machine.suspended.map(|revision| revision.0),
+            suspended: machine.suspended.map(|suspended| suspended.since.0),
+            lease_over: machine.suspended.is_some_and(|suspended| suspended.over),
         }
     }
 }
@@ -175,7 +176,9 @@ impl TryFrom<pb::Machine> for Machine {
         Ok(Self {
             spec: stored.spec.field("machine.spec")?.try_into()?,
             allocated: Resources::NONE,
-            suspended: stored.suspended.map(Revision),
+            suspended: stored
+                .suspended
+                .map(|since| Suspension { since: Revision(since), over: stored.lease_over }),
         })
     }
 }

@@ -1,0 +1,144 @@
+//! Who may call what. One table, enforced ahead of every service: a method that is not in it is refused to
+//! everybody.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::{Either, Ready, ready};
+use kato_net::{Peer, Role};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tower::{Layer, Service};
+
+/// A role without its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// May change the mesh's wishes.
+    Operator,
+    /// May look.
+    Reader,
+    /// A datacenter's coordinator.
+    Coordinator,
+    /// A machine's agent.
+    Agent,
+}
+
+/// Everybody with a certificate.
+const ALL: &[Who] = &[Who::Operator, Who::Reader, Who::Coordinator, Who::Agent];
+/// Who may look. Coordinators ask each other on behalf of whom they have let in.
+const READ: &[Who] = &[Who::Operator, Who::Reader, Who::Coordinator];
+/// Who may change wishes.
+const WRITE: &[Who] = &[Who::Operator, Who::Coordinator];
+/// Consensus and reports.
+const MEMBERS: &[Who] = &[Who::Coordinator];
+/// Machines.
+const MACHINES: &[Who] = &[Who::Agent];
+
+/// Every method of every service, and whom it admits.
+pub const ACCESS: &[(&str, &[Who])] = &[
+    ("/kato.v1.Workloads/Apply", WRITE),
+    ("/kato.v1.Workloads/Get", READ),
+    ("/kato.v1.Workloads/List", READ),
+    ("/kato.v1.Workloads/Delete", WRITE),
+    ("/kato.v1.Workloads/Watch", READ),
+    ("/kato.v1.Placement/Decide", READ),
+    ("/kato.v1.Placement/List", READ),
+    ("/kato.v1.Placement/Explain", READ),
+    ("/kato.v1.Topology/ListDatacenters", READ),
+    ("/kato.v1.Topology/ListCells", READ),
+    ("/kato.v1.Topology/ListMachines", READ),
+    ("/kato.v1.Topology/ListOffers", READ),
+    ("/kato.v1.Cluster/GetStatus", READ),
+    ("/kato.v1.Events/List", READ),
+    ("/kato.v1.Events/Watch", READ),
+    ("/kato.v1.Logs/Read", READ),
+    ("/kato.mesh.v1.Raft/Append", MEMBERS),
+    ("/kato.mesh.v1.Raft/Vote", MEMBERS),
+    ("/kato.mesh.v1.Raft/PreVote", MEMBERS),
+    ("/kato.mesh.v1.Raft/InstallSnapshot", MEMBERS),
+    ("/kato.mesh.v1.Raft/TransferLeader", MEMBERS),
+    ("/kato.mesh.v1.Raft/Propose", MEMBERS),
+    ("/kato.mesh.v1.Raft/ReadIndex", MEMBERS),
+    ("/kato.mesh.v1.Raft/Probe", MEMBERS),
+    ("/kato.mesh.v1.Reports/Report", MEMBERS),
+    ("/kato.mesh.v1.Agents/Attach", MACHINES),
+    ("/kato.mesh.v1.Agents/PushLog", MACHINES),
+    ("/grpc.health.v1.Health/Check", ALL),
+    ("/grpc.health.v1.Health/List", ALL),
+    ("/grpc.health.v1.Health/Watch", ALL),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ALL),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ALL),
+];
+
+/// The kind of a role; an authority's certificate is never a peer's.
+fn who(role: &Role) -> Option<Who> {
+    match role {
+        Role::Operator(_) => Some(Who::Operator),
+        Role::Reader(_) => Some(Who::Reader),
+        Role::Coordinator(_) => Some(Who::Coordinator),
+        Role::Agent(_) => Some(Who::Agent),
+        Role::Authority(_) => None,
+    }
+}
+
+/// Whether a peer may call a method.
+fn admit(path: &str, peer: Option<&Arc<Peer>>) -> Result<(), Status> {
+    let Some(peer) = peer else {
+        return Err(Status::unauthenticated("a certificate of the mesh is needed"));
+    };
+    let Some((_, admitted)) = ACCESS.iter().find(|(method, _)| *method == path) else {
+        return Err(Status::unimplemented(format!("there is no method {path}")));
+    };
+    match who(&peer.identity.role) {
+        Some(who) if admitted.contains(&who) => Ok(()),
+        _ => {
+            let names: Vec<String> =
+                admitted.iter().map(|who| format!("{who:?}").to_lowercase()).collect();
+            let text = format!(
+                "{} may not call {path}: it is for {}",
+                peer.identity.role,
+                names.join(", ")
+            );
+            Err(Status::permission_denied(text))
+        }
+    }
+}
+
+/// Puts the table ahead of a service.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AccessLayer;
+
+impl<S> Layer<S> for AccessLayer {
+    type Service = Access<S>;
+
+    fn layer(&self, inner: S) -> Access<S> {
+        Access { inner }
+    }
+}
+
+/// See [`AccessLayer`].
+#[derive(Debug, Clone)]
+pub(crate) struct Access<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Access<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match admit(request.uri().path(), request.extensions().get::<Arc<Peer>>()) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+        }
+    }
+}

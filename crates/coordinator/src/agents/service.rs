@@ -1,0 +1,108 @@
+//! The service that agents call. An agent can speak only about the machine that its certificate names.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use kato_core::{Command, MachineId, MachineSpec};
+use kato_net::task::{OnError, Tasks};
+use kato_net::{Peer, Role};
+use kato_proto::mesh_v1 as pb;
+use kato_proto::mesh_v1::agent_message::Message;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::session::Session;
+use super::{Leases, LogRelay, Seen};
+use crate::context::Context;
+use crate::status;
+
+/// Answers agents.
+pub(crate) struct AgentService {
+    pub(crate) context: Context,
+    pub(crate) leases: Leases,
+    pub(crate) logs: LogRelay,
+    pub(crate) tasks: Arc<Tasks>,
+}
+
+/// The machine that the caller's certificate names.
+fn caller<T>(request: &Request<T>) -> Result<MachineId, Status> {
+    match request.extensions().get::<Arc<Peer>>().map(|peer| &peer.identity.role) {
+        Some(Role::Agent(machine)) => Ok(machine.clone()),
+        _ => Err(Status::permission_denied("only agents may speak of machines")),
+    }
+}
+
+#[tonic::async_trait]
+impl pb::agents_server::Agents for AgentService {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<pb::CoordinatorMessage, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<pb::AgentMessage>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let machine = caller(&request)?;
+        if machine.cell.datacenter != self.context.datacenter {
+            let text = format!("this is the coordinator of {}", self.context.datacenter);
+            return Err(Status::failed_precondition(text));
+        }
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.and_then(|message| message.message);
+        let Some(Message::Hello(hello)) = first else {
+            return Err(Status::invalid_argument("an agent says hello first"));
+        };
+        let spec = hello.machine.ok_or_else(|| Status::invalid_argument("hello has no machine"))?;
+        let spec = MachineSpec::try_from(spec)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if spec.id != machine {
+            let text = format!("the certificate is {machine}'s, not {}'s", spec.id);
+            return Err(Status::permission_denied(text));
+        }
+        let incarnation = spec.incarnation;
+        let joined = self.context.commit_one(Command::JoinMachine(spec)).await;
+        joined.map_err(|e| status::from_mesh(&e))?.map_err(|r| status::from_rejection(&r))?;
+        let instances = hello.instances.into_iter().filter_map(Seen::from_wire).collect();
+        let heard = self.context.clock.boot();
+        let agents = &self.context.agents;
+        let (number, outbox) = agents.attach(machine.clone(), incarnation, heard, instances);
+        tracing::info!(%machine, incarnation, "an agent attached");
+        let context = self.context.clone();
+        let leases = self.leases.clone();
+        let session = Session { context, leases, machine, incarnation, number };
+        self.tasks.spawn("agent session", OnError::Log, async move {
+            session.run(messages).await;
+            Ok::<(), Status>(())
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbox).map(Ok))))
+    }
+
+    async fn push_log(
+        &self,
+        request: Request<Streaming<pb::LogChunk>>,
+    ) -> Result<Response<pb::PushLogResponse>, Status> {
+        let machine = caller(&request)?;
+        let mut chunks = request.into_inner();
+        let Some(first) = chunks.message().await? else {
+            return Err(Status::invalid_argument("a log has at least one chunk"));
+        };
+        let reader = self.logs.answer(&machine, first.id)?;
+        let mut next = Some(first);
+        while let Some(chunk) = next {
+            let lines = if chunk.error.is_empty() {
+                Ok(chunk.lines)
+            } else {
+                Err(Status::failed_precondition(chunk.error))
+            };
+            // A reader that went away ends the agent's call, and so its reading.
+            if reader.send(lines).await.is_err() {
+                return Err(Status::cancelled("nobody reads this log any more"));
+            }
+            next = tokio::select! {
+                biased;
+                () = reader.closed() => return Err(Status::cancelled("nobody reads this log any more")),
+                next = chunks.message() => next?,
+            };
+        }
+        Ok(Response::new(pb::PushLogResponse {}))
+    }
+}

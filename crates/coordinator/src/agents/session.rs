@@ -1,0 +1,149 @@
+//! One attached agent: sends it what its machine is to run, and takes in what it says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kato_core::{Command, InstanceId, MachineId, Revision, State};
+use kato_proto::mesh_v1 as pb;
+use kato_proto::mesh_v1::agent_message::Message as FromAgent;
+use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
+use tonic::{Status, Streaming};
+
+use super::{Leases, Seen};
+use crate::context::{Context, DEADLINE};
+
+/// The shortest time between two lists of assignments to one agent.
+const ASSIGN_EVERY: Duration = Duration::from_millis(50);
+
+/// One stream of one agent.
+pub(super) struct Session {
+    pub(super) context: Context,
+    pub(super) leases: Leases,
+    pub(super) machine: MachineId,
+    pub(super) incarnation: u64,
+    pub(super) number: u64,
+}
+
+impl Session {
+    /// Serves the stream until the agent goes.
+    pub(super) async fn run(self, mut messages: Streaming<pb::AgentMessage>) {
+        let assigning = self.assign();
+        let listening = async {
+            loop {
+                match messages.message().await {
+                    Ok(Some(message)) => self.hear(message).await,
+                    Ok(None) => return Ok(()),
+                    Err(status) => return Err(status),
+                }
+            }
+        };
+        let ended: Result<(), Status> = tokio::select! {
+            biased;
+            ended = listening => ended,
+            () = assigning => Ok(()),
+        };
+        let reason = ended.err().map(|status| status.message().to_owned());
+        tracing::info!(machine = %self.machine, reason, "an agent is gone");
+        self.update(|attached| attached.outbox = None);
+    }
+
+    fn update(&self, update: impl FnOnce(&mut super::Attached)) {
+        self.context.agents.update(&self.machine, self.number, update);
+    }
+
+    async fn hear(&self, message: pb::AgentMessage) {
+        let heard = self.context.clock.boot();
+        self.update(|attached| attached.heard = heard);
+        match message.message {
+            Some(FromAgent::Status(status)) => {
+                let instances: BTreeMap<InstanceId, Seen> =
+                    status.instances.into_iter().filter_map(Seen::from_wire).collect();
+                let settled = Revision(status.settled);
+                self.update(|attached| {
+                    attached.instances = instances;
+                    attached.settled = settled;
+                });
+                self.resume(settled).await;
+            }
+            Some(FromAgent::Lease(wish)) => {
+                self.leases.ask(self.machine.clone(), self.incarnation, wish.nonce);
+            }
+            // A second greeting changes nothing.
+            Some(FromAgent::Hello(_)) | None => {}
+        }
+    }
+
+    /// Asks for leases again for a suspended machine, once its agent has carried out assignments that were made
+    /// after the suspension: whatever was moved away is stopped by then.
+    async fn resume(&self, settled: Revision) {
+        let view = self.context.mesh.stale();
+        let Some(machine) = view.state.machines.get(&self.machine) else { return };
+        let Some(suspended) = machine.suspended else { return };
+        if machine.spec.incarnation == self.incarnation && settled >= suspended.since {
+            let command =
+                Command::Resume { machine: self.machine.clone(), incarnation: self.incarnation };
+            self.context.commit("resuming a machine", vec![command]).await;
+        }
+    }
+
+    /// Sends the machine's assignments, now and whenever they change. The first list waits for a linearizable read:
+    /// a coordinator that has just started may not have applied all that it told the agent before.
+    async fn assign(&self) {
+        let mut views = self.context.mesh.watch();
+        while let Err(error) = self.context.mesh.read(DEADLINE).await {
+            tracing::info!(machine = %self.machine, %error, "assignments wait for the mesh");
+        }
+        let mut sent = None;
+        loop {
+            let view = views.borrow_and_update().clone();
+            let (wanted, message) = assignments(&view.state, &self.machine);
+            let suspended = view.state.machines.get(&self.machine).and_then(|m| m.suspended);
+            // A suspension is a reason to send again: the agent's answer to this very list resumes it.
+            if sent.as_ref() != Some(&(wanted.clone(), suspended))
+                && self.context.agents.send(&self.machine, ToAgent::Assignments(message))
+            {
+                sent = Some((wanted, suspended));
+            }
+            tokio::time::sleep(ASSIGN_EVERY).await;
+            if views.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a machine is to run.
+fn assignments(
+    state: &State,
+    machine: &MachineId,
+) -> (Vec<(InstanceId, Revision)>, pb::Assignments) {
+    let mut wanted = Vec::new();
+    let mut message = pb::Assignments { revision: state.revision.0, instances: Vec::new() };
+    let bound = state.cells.get(&machine.cell).map(|cell| cell.bound.clone()).unwrap_or_default();
+    for id in &bound {
+        let Some(placement) = state.instances.get(id).and_then(|i| i.placement.as_ref()) else {
+            continue;
+        };
+        let workload = state.workloads.get(&id.workload);
+        let Some(spec) = workload.and_then(|workload| workload.spec_of(placement.generation))
+        else {
+            continue;
+        };
+        if placement.machine.as_ref() != Some(machine) {
+            continue;
+        }
+        wanted.push((id.clone(), placement.epoch));
+        let template = if spec.template { "@" } else { "" };
+        message.instances.push(pb::Assignment {
+            instance: id.to_string(),
+            epoch: placement.epoch.0,
+            generation: placement.generation,
+            unit_name: format!("{}{template}.service", spec.name),
+            unit: spec.unit.to_string(),
+            request: Some(spec.request.into()),
+            ports: spec.ports.iter().map(ToString::to_string).collect(),
+            singleton: spec.singleton,
+        });
+    }
+    (wanted, message)
+}

@@ -1,0 +1,250 @@
+//! A coordinator's configuration file, as an operator writes it and `kato dev` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use kato_core::{CellName, CellSpec, Coordinates, DatacenterName, DatacenterSpec};
+use kato_net::Domain;
+use kato_raft::{Member, NodeId, Timing};
+use serde::Deserialize;
+
+/// The most coordinators that vote. More would make every write slower and protect against little.
+const MEMBERS_MAX: usize = 7;
+
+/// One coordinator's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The mesh's root DNS name.
+    pub domain: Domain,
+    /// This coordinator's number in the mesh.
+    pub member: NodeId,
+    /// The members that found the mesh.
+    pub members: BTreeMap<NodeId, Member>,
+    /// The datacenter, as it is registered in the mesh.
+    pub datacenter: DatacenterSpec,
+    /// The address to listen on.
+    pub listen: String,
+    /// Where log, snapshots and the sandbox's machines are kept.
+    pub data_dir: PathBuf,
+    /// Certificates.
+    pub tls: Tls,
+    /// The authority that signs this datacenter's agents.
+    pub authority: Option<KeyPair>,
+    /// Timeouts that follow from the longest round trip.
+    pub timing: Timing,
+    /// A catalogue of offers in place of the built-in one.
+    pub catalog: Option<PathBuf>,
+    /// Whether machines are bought from the sandbox.
+    pub sandbox: Option<SandboxConfig>,
+}
+
+/// Where a peer's certificates are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The mesh's root certificate.
+    pub ca: PathBuf,
+    /// The own certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPair {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// How the sandbox makes machines.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// The first host port of the machines that it makes.
+    pub first_port: u16,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, or a key is unknown, missing or of the wrong kind.
+    #[error("the configuration {} is wrong: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What, where, and what would be right.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("the configuration {} is wrong: {key}: {message}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    domain: String,
+    datacenter: String,
+    member: NodeId,
+    listen: String,
+    advertise: Option<String>,
+    data_dir: PathBuf,
+    location: [f64; 2],
+    rtt_ms_max: u64,
+    catalog: Option<PathBuf>,
+    tls: Tls,
+    authority: Option<KeyPair>,
+    sandbox: Option<SandboxConfig>,
+    #[serde(default)]
+    regions: Vec<RegionFile>,
+    cells: BTreeMap<String, CellFile>,
+    members: Vec<MemberFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegionFile {
+    provider: String,
+    region: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CellFile {
+    machines_max: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberFile {
+    id: NodeId,
+    datacenter: String,
+    address: String,
+}
+
+impl Config {
+    /// Reads a configuration file. Paths in it are relative to it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let file: File = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        let mut config = Self::check(file).map_err(|(key, message)| ConfigError::Value {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            message,
+        })?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    fn check(file: File) -> Result<Self, (&'static str, String)> {
+        let wrong = |key| move |error: &dyn std::fmt::Display| (key, error.to_string());
+        let name: DatacenterName =
+            file.datacenter.parse().map_err(|error| wrong("datacenter")(&error))?;
+        let [latitude, longitude] = file.location;
+        let location = Coordinates::from_degrees(latitude, longitude)
+            .map_err(|error| wrong("location")(&error))?;
+        let members = members(&file.members)?;
+        match members.get(&file.member) {
+            Some(member) if member.datacenter == name => {}
+            Some(member) => {
+                let text = format!("member {} is {}, not {name}", file.member, member.datacenter);
+                return Err(("member", text));
+            }
+            None => {
+                let text = format!("{} is not among the members below", file.member);
+                return Err(("member", text));
+            }
+        }
+        let cell = |(name, cell): (&String, &CellFile)| {
+            let name: CellName = name.parse().map_err(|error| wrong("cells")(&error))?;
+            Ok((name, CellSpec { machines_max: cell.machines_max }))
+        };
+        let region = |region: &RegionFile| {
+            let provider = region.provider.parse().map_err(|error| wrong("regions")(&error))?;
+            let region = region.region.parse().map_err(|error| wrong("regions")(&error))?;
+            Ok((provider, region))
+        };
+        let datacenter = DatacenterSpec {
+            location,
+            address: file.advertise.unwrap_or_else(|| members[&file.member].address.clone()),
+            regions: file.regions.iter().map(region).collect::<Result<BTreeSet<_>, _>>()?,
+            cells: file.cells.iter().map(cell).collect::<Result<_, _>>()?,
+            name,
+        };
+        Ok(Self {
+            domain: file.domain.parse().map_err(|error| wrong("domain")(&error))?,
+            member: file.member,
+            members,
+            datacenter,
+            listen: file.listen,
+            data_dir: file.data_dir,
+            tls: file.tls,
+            authority: file.authority,
+            timing: Timing::for_rtt_ms(file.rtt_ms_max)
+                .map_err(|error| wrong("rtt_ms_max")(&error))?,
+            catalog: file.catalog,
+            sandbox: file.sandbox,
+        })
+    }
+
+    /// Makes relative paths relative to the file that they stand in.
+    fn resolve(&mut self, base: &Path) {
+        let mut paths = vec![
+            &mut self.data_dir,
+            &mut self.tls.ca,
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+        ];
+        paths.extend(
+            self.authority.iter_mut().flat_map(|pair| [&mut pair.certificate, &mut pair.key]),
+        );
+        paths.extend(self.catalog.iter_mut());
+        for path in paths {
+            *path = base.join(&path);
+        }
+    }
+}
+
+fn members(files: &[MemberFile]) -> Result<BTreeMap<NodeId, Member>, (&'static str, String)> {
+    if files.is_empty() || files.len() > MEMBERS_MAX {
+        return Err(("members", format!("{} of them, 1 to {MEMBERS_MAX} may vote", files.len())));
+    }
+    let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
+    for file in files {
+        let datacenter: DatacenterName =
+            file.datacenter.parse().map_err(|error| ("members", format!("{error}")))?;
+        if members.values().any(|member| member.datacenter == datacenter) {
+            return Err(("members", format!("{datacenter} has two")));
+        }
+        let member = Member { datacenter, address: file.address.clone() };
+        if members.insert(file.id, member).is_some() {
+            return Err(("members", format!("two of them have the id {}", file.id)));
+        }
+    }
+    Ok(members)
+}

@@ -1,0 +1,100 @@
+//! What every part of a coordinator shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::{Applied, Rejection};
+use kato_core::{Command, DatacenterName, Revision, Timestamp};
+use kato_net::clock::Clock;
+use kato_net::{Domain, Transport};
+use kato_placement::Catalogue;
+use kato_provision::Provider;
+use kato_raft::{Error, Mesh, Timing, View};
+
+use crate::agents::Agents;
+use crate::peers::Peers;
+use crate::planner::Planner;
+use crate::reports::Reports;
+use crate::timing::Patience;
+
+/// How long a proposal or a linearizable read of a reconciler may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Handles to everything that a coordinator is made of. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) domain: Domain,
+    pub(crate) datacenter: DatacenterName,
+    pub(crate) mesh: Mesh,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) reports: Reports,
+    pub(crate) agents: Agents,
+    pub(crate) peers: Peers,
+    pub(crate) provider: Option<Arc<dyn Provider>>,
+    pub(crate) patience: Patience,
+}
+
+impl Context {
+    /// A planner over a state.
+    pub(crate) fn planner<'a>(&'a self, view: &'a View) -> Planner<'a> {
+        Planner { state: &view.state, catalogue: &self.catalogue, now: self.now() }
+    }
+
+    /// The time of day.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// Commits commands for a reconciler. A refusal means that the state has moved on: the next pass sees it.
+    pub(crate) async fn commit(&self, what: &str, commands: Vec<Command>) {
+        if commands.is_empty() {
+            return;
+        }
+        match self.mesh.propose(commands, DEADLINE).await {
+            Ok(outcomes) => {
+                for rejection in outcomes.into_iter().filter_map(Result::err) {
+                    tracing::info!(%rejection, "{what}: refused");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "{what}: not committed"),
+        }
+    }
+
+    /// Commits one command, and says what became of it.
+    pub(crate) async fn commit_one(
+        &self,
+        command: Command,
+    ) -> Result<Result<Applied, Rejection>, Error> {
+        let outcomes = self.mesh.propose(vec![command], DEADLINE).await?;
+        Ok(outcomes
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Ok(Applied { revision: Revision::default(), changed: false })))
+    }
+}
+
+/// Opens what a coordinator needs of the outside world.
+pub struct World {
+    /// Connects and listens.
+    pub transport: Arc<dyn Transport>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps the log.
+    pub disk: Arc<dyn kato_raft::Disk>,
+    /// Sells machines, if somebody does.
+    pub provider: Option<Arc<dyn Provider>>,
+    /// What is on offer.
+    pub catalogue: Catalogue,
+    /// Brings the log to the disk.
+    pub flush: kato_raft::Flush,
+    /// Seeds what is random.
+    pub seed: u64,
+}
+
+impl Context {
+    /// Raft's timeouts become the patience of everything above it.
+    pub(crate) fn patience(timing: Timing) -> Patience {
+        Patience::from(timing)
+    }
+}

@@ -1,0 +1,21 @@
+//! One datacenter's coordinator: takes part in the mesh, answers clients, agents and other coordinators, and makes
+//! its own part of the committed wishes true.
+
+pub mod access;
+mod agents;
+mod config;
+mod context;
+mod node;
+mod peers;
+mod planner;
+mod pulse;
+mod reconcile;
+mod reports;
+mod services;
+mod status;
+mod timing;
+mod view;
+
+pub use config::{Config, ConfigError, KeyPair, SandboxConfig, Tls};
+pub use context::World;
+pub use node::{Coordinator, StartError};

@@ -1,0 +1,215 @@
+//! A coordinator, put together and run.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_net::task::{OnError, TaskError, Tasks};
+use kato_net::{Timeouts, incoming};
+use kato_proto::{FILE_DESCRIPTOR_SET, mesh_v1, v1};
+use kato_raft::{Mesh, StoreError};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
+
+use crate::access::AccessLayer;
+use crate::agents::{AgentService, Agents, Leases, LogRelay};
+use crate::config::Config;
+use crate::context::{Context, World};
+use crate::peers::Peers;
+use crate::pulse::Pulse;
+use crate::reconcile;
+use crate::reconcile::ReportService;
+use crate::reports::Reports;
+use crate::services::{
+    ClusterService, EventService, LogService, PlacementService, Reading, TopologyService,
+    WorkloadService,
+};
+
+/// Log entries between two snapshots.
+const SNAPSHOT_EVERY: u64 = 5_000;
+/// How long tasks have to end.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Why a coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The mesh cannot be founded.
+    #[error("the mesh cannot be founded")]
+    Found(#[source] kato_raft::Error),
+    /// A part of it failed while it ran.
+    #[error("the coordinator stopped")]
+    Stopped(#[from] TaskError),
+}
+
+/// A running coordinator.
+pub struct Coordinator {
+    context: Context,
+    address: SocketAddr,
+    tasks: Arc<Tasks>,
+}
+
+impl Coordinator {
+    /// Opens the store, listens, and starts everything.
+    pub async fn start(config: Config, world: World) -> Result<Self, StartError> {
+        let tasks = Arc::new(Tasks::new());
+        let transport = Arc::clone(&world.transport);
+        let listener = transport
+            .listen(&config.listen)
+            .await
+            .map_err(|source| StartError::Listen { address: config.listen.clone(), source })?;
+        let address = listener.local_address();
+        let mesh_config = kato_raft::Config {
+            id: config.member,
+            founders: config.members.clone(),
+            timing: config.timing,
+            snapshot_every: SNAPSHOT_EVERY,
+            flush: world.flush,
+            seed: world.seed,
+        };
+        let clock = Arc::clone(&world.clock);
+        let mesh =
+            Mesh::start(mesh_config, world.disk, Arc::clone(&transport), clock, &tasks).await?;
+        let timeouts = Timeouts {
+            connect: config.timing.election_min,
+            keepalive: config.timing.heartbeat * 3,
+        };
+        let context = Context {
+            domain: config.domain.clone(),
+            datacenter: config.datacenter.name.clone(),
+            mesh: mesh.clone(),
+            clock: world.clock,
+            catalogue: Arc::new(world.catalogue),
+            reports: Reports::new(),
+            agents: Agents::default(),
+            peers: Peers::new(transport, timeouts),
+            provider: world.provider,
+            patience: Context::patience(config.timing),
+        };
+        let router = services(&context, &tasks);
+        let shutdown = tasks.shutdown();
+        let serving =
+            router.serve_with_incoming_shutdown(incoming(listener), shutdown.cancelled_owned());
+        tasks.spawn("server", OnError::Stop, serving);
+        mesh.found().await.map_err(StartError::Found)?;
+        reconcile::start(&context, &config, &tasks);
+        Ok(Self { context, address, tasks })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The signal that stops it.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.tasks.shutdown()
+    }
+
+    /// Runs until it is asked to stop, or until a part of it fails.
+    pub async fn join(self) -> Result<(), StartError> {
+        let Self { context, tasks, .. } = self;
+        let shutdown = tasks.shutdown();
+        shutdown.cancelled().await;
+        hand_over(&context).await;
+        context.mesh.shutdown().await;
+        drop(context);
+        tasks.join(SHUTDOWN).await?;
+        Ok(())
+    }
+}
+
+/// A leader that stops hands the leadership to somebody who goes on, so that nobody waits for an election.
+async fn hand_over(context: &Context) {
+    let leadership = context.mesh.leadership().borrow().clone();
+    if !leadership.here {
+        return;
+    }
+    let reports = context.reports.all();
+    let now = context.clock.boot();
+    let heard = |member: &kato_raft::Member| {
+        let report = reports.get(&member.datacenter);
+        report.is_some_and(|r| now.saturating_sub(r.heard) < context.patience.silence)
+    };
+    let others = leadership.voters.iter().filter(|(_, m)| m.datacenter != context.datacenter);
+    let next = others.filter(|(_, member)| heard(member)).map(|(id, _)| *id).next();
+    if let Some(next) = next
+        && context.mesh.transfer(next).await.is_ok()
+    {
+        let mut followed = context.mesh.leadership();
+        let gone = followed.wait_for(|leadership| !leadership.here);
+        // An election would do it too, only later.
+        drop(tokio::time::timeout(Duration::from_secs(1), gone).await);
+    }
+}
+
+/// Every service, behind the table of who may call what.
+fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, Identity>> {
+    let pulse = Pulse::new(Arc::clone(&context.clock));
+    let shutdown = tasks.shutdown();
+    let (leases, leasing) = Leases::new(context.mesh.clone(), context.agents.clone());
+    tasks.spawn("leases", OnError::Stop, never_fails(leasing));
+    let beating = pulse.clone().run(context.mesh.clone(), shutdown);
+    tasks.spawn("pulse", OnError::Stop, never_fails(beating));
+    let relay = LogRelay::default();
+    let reading = Reading { context: context.clone(), pulse };
+    let agents = AgentService {
+        context: context.clone(),
+        leases,
+        logs: relay.clone(),
+        tasks: Arc::clone(tasks),
+    };
+    let (_, health) = tonic_health::server::health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let unreadable = "the descriptor set that was compiled in is readable";
+    Server::builder()
+        .layer(AccessLayer)
+        .add_service(context.mesh.service())
+        .add_service(mesh_v1::reports_server::ReportsServer::new(ReportService {
+            context: context.clone(),
+        }))
+        .add_service(mesh_v1::agents_server::AgentsServer::new(agents))
+        .add_service(v1::workloads_server::WorkloadsServer::new(WorkloadService {
+            reading: reading.clone(),
+        }))
+        .add_service(v1::placement_server::PlacementServer::new(PlacementService {
+            reading: reading.clone(),
+        }))
+        .add_service(v1::topology_server::TopologyServer::new(TopologyService {
+            reading: reading.clone(),
+        }))
+        .add_service(v1::cluster_server::ClusterServer::new(ClusterService {
+            reading: reading.clone(),
+        }))
+        .add_service(v1::events_server::EventsServer::new(EventService {
+            reading: reading.clone(),
+        }))
+        .add_service(v1::logs_server::LogsServer::new(LogService { reading, relay }))
+        .add_service(health)
+        .add_service(reflection().build_v1().expect(unreadable))
+        .add_service(reflection().build_v1alpha().expect(unreadable))
+}
+
+async fn never_fails(work: impl Future<Output = ()>) -> Result<(), Infallible> {
+    work.await;
+    Ok(())
+}

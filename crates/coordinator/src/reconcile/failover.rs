@@ -1,0 +1,136 @@
+//! The leader's view of who is gone: suspects what was silent for too long, waits until every lease has ended,
+//! and declares lost. Moving what ran there is the placer's work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::{Command, DatacenterName, MachineId, Revision, State};
+use tokio_util::sync::CancellationToken;
+
+use super::Wake;
+use crate::context::Context;
+use crate::reports::Report;
+use crate::timing::{Patience, lease_is_over};
+
+/// Between two looks when nothing changes.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// What a leader remembers since it leads. Times are of its own boot clock; a new leader starts anew, because it
+/// cannot know how long another one has waited.
+#[derive(Debug, Default)]
+struct Memory {
+    term: u64,
+    leads_since: Duration,
+    /// When each suspension was first seen committed.
+    suspended: BTreeMap<MachineId, (Revision, Duration)>,
+}
+
+pub(super) async fn run(context: Context, shutdown: CancellationToken) {
+    let mut wake = Wake::new(&context, PERIOD, shutdown);
+    let mut memory = Memory::default();
+    while let Some((view, leadership)) = wake.next().await {
+        let now = context.clock.boot();
+        if !leadership.here {
+            memory = Memory::default();
+            continue;
+        }
+        if memory.term != leadership.term {
+            memory = Memory { term: leadership.term, leads_since: now, ..Memory::default() };
+        }
+        memory.see(&view.state, now);
+        let reports = context.reports.all();
+        let commands = decide(&view.state, &reports, &memory, context.patience, now);
+        context.commit("watching over datacenters", commands).await;
+    }
+}
+
+impl Memory {
+    /// Notes suspensions that are new, and forgets those that ended.
+    fn see(&mut self, state: &State, now: Duration) {
+        let mut still = BTreeMap::new();
+        for (id, machine) in &state.machines {
+            let Some(suspended) = machine.suspended else { continue };
+            let known = self.suspended.get(id).filter(|(since, _)| *since == suspended.since);
+            still.insert(id.clone(), known.copied().unwrap_or((suspended.since, now)));
+        }
+        self.suspended = still;
+    }
+
+    /// Whether every lease of a suspended machine has ended.
+    fn is_over(&self, machine: &MachineId, lease: Duration, now: Duration) -> bool {
+        let seen = self.suspended.get(machine);
+        seen.is_some_and(|(_, since)| now.saturating_sub(*since) >= lease_is_over(lease))
+    }
+}
+
+/// What to propose. Pure.
+fn decide(
+    state: &State,
+    reports: &BTreeMap<DatacenterName, Arc<Report>>,
+    memory: &Memory,
+    patience: Patience,
+    now: Duration,
+) -> Vec<Command> {
+    let lease = state
+        .settings
+        .as_ref()
+        .map_or(patience.lease, |settings| Duration::from_millis(settings.lease_ms));
+    let heard = |name: &DatacenterName| {
+        let heard = reports.get(name).map_or(Duration::ZERO, |report| report.heard);
+        heard.max(memory.leads_since)
+    };
+    let silent = |name: &DatacenterName| now.saturating_sub(heard(name)) > patience.silence;
+    // The brake: when half of the mesh or more looks dead from here, the fault is more likely here.
+    let dead = state.datacenters.keys().filter(|name| silent(name)).count();
+    if dead > 0 && dead * 2 >= state.datacenters.len() {
+        return Vec::new();
+    }
+    let mut commands = Vec::new();
+    for name in state.datacenters.keys() {
+        let leased = state.machines_of(name).filter(|machine| machine.suspended.is_none());
+        let leased: Vec<MachineId> = leased.map(|machine| machine.spec.id.clone()).collect();
+        if silent(name) {
+            if !leased.is_empty() {
+                let seconds = now.saturating_sub(heard(name)).as_secs_f64();
+                let reason = format!("the coordinator of {name} was silent for {seconds:.1} s");
+                commands.push(Command::Suspend { machines: leased, reason });
+            }
+        } else {
+            commands.extend(silent_machines(reports.get(name), &leased, memory, patience, now));
+        }
+    }
+    let waiting = state
+        .machines
+        .values()
+        .filter(|machine| machine.suspended.is_some_and(|suspended| !suspended.over));
+    let over = waiting.map(|machine| &machine.spec.id).filter(|id| memory.is_over(id, lease, now));
+    let over: Vec<MachineId> = over.cloned().collect();
+    if !over.is_empty() {
+        commands.push(Command::DeclareLost(over));
+    }
+    commands
+}
+
+/// Machines whose agents are silent although their coordinator is heard.
+fn silent_machines(
+    report: Option<&Arc<Report>>,
+    leased: &[MachineId],
+    memory: &Memory,
+    patience: Patience,
+    now: Duration,
+) -> Vec<Command> {
+    let Some(report) = report else { return Vec::new() };
+    if now.saturating_sub(memory.leads_since) < patience.machine_silence {
+        return Vec::new();
+    }
+    let silent = leased.iter().filter_map(|id| {
+        let silent = report.machines.get(id)?.silent + now.saturating_sub(report.heard);
+        (silent > patience.machine_silence).then_some((id, silent))
+    });
+    let suspend = |(id, silent): (&MachineId, Duration)| Command::Suspend {
+        machines: vec![id.clone()],
+        reason: format!("its agent was silent for {:.1} s", silent.as_secs_f64()),
+    };
+    silent.map(suspend).collect()
+}

@@ -1,0 +1,128 @@
+//! The leader's placer: gives a place to every instance that has none or has lost it, and brings instances to the
+//! present generation of their workload, one at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::{Command, DatacenterName, Failover, Health, Instance, Placement, State, Workload};
+use tokio_util::sync::CancellationToken;
+
+use super::Wake;
+use crate::agents::RunState;
+use crate::context::Context;
+use crate::planner::Planner;
+use crate::reports::{Report, seen};
+
+/// Between two looks when nothing changes.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Instances that one pass places: a lost datacenter is emptied in many passes, each on the newest state.
+const PLACED_PER_PASS: usize = 256;
+
+pub(super) async fn run(context: Context, shutdown: CancellationToken) {
+    let mut wake = Wake::new(&context, PERIOD, shutdown);
+    while let Some((view, leadership)) = wake.next().await {
+        if !leadership.here {
+            continue;
+        }
+        let reports = context.reports.all();
+        let planner = context.planner(&view);
+        let commands = decide(&planner, &reports);
+        context.commit("placing instances", commands).await;
+    }
+}
+
+type Reports = BTreeMap<DatacenterName, Arc<Report>>;
+
+/// What to propose. Pure. Every command rests on the same state; where two of them want the same room the second is
+/// refused, and the next pass decides anew.
+fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
+    let state = planner.state;
+    let mut commands = Vec::new();
+    for workload in state.workloads.values() {
+        for instance in state.instances_of(&workload.spec.name) {
+            if let Some(cause) = needs_place(state, workload, instance) {
+                commands.extend(give_place(planner, workload, instance, cause));
+            }
+            if commands.len() >= PLACED_PER_PASS {
+                return commands;
+            }
+        }
+        commands.extend(roll(planner, reports, workload));
+    }
+    commands
+}
+
+/// Why an instance needs another place than it has, if it does.
+fn needs_place(state: &State, workload: &Workload, instance: &Instance) -> Option<String> {
+    let Some(placement) = &instance.placement else {
+        return Some("it had no place".to_owned());
+    };
+    if workload.spec.failover == Failover::Never {
+        return None;
+    }
+    if let Some(machine) = &placement.machine {
+        let suspended = state.machines.get(machine).and_then(|machine| machine.suspended);
+        let over = suspended.is_some_and(|suspended| suspended.over);
+        return over.then(|| format!("{machine} is lost"));
+    }
+    let name = &placement.cell.datacenter;
+    let health = state.datacenters.get(name).map(|datacenter| datacenter.health);
+    let lost = matches!(health, Some(Health::Lost { .. }));
+    lost.then(|| format!("{name} is lost"))
+}
+
+fn give_place(
+    planner: &Planner,
+    workload: &Workload,
+    instance: &Instance,
+    cause: String,
+) -> Option<Command> {
+    let plan = planner.one(&workload.spec, instance);
+    if plan.unplaced == 0 {
+        let name = workload.spec.name.clone();
+        return Some(plan.place(name, workload.generation, cause));
+    }
+    // never-none: the placement that it has stays.
+    let known = instance.unplaceable.as_ref();
+    let news = known.is_none_or(|known| known.decision.candidates != plan.decision.candidates);
+    news.then(|| Command::Unplaceable {
+        instance: instance.id.clone(),
+        epoch: instance.epoch(),
+        decision: plan.decision,
+    })
+}
+
+/// The next step of a rollout: the first instance of an older generation, once all of the present one run.
+fn roll(planner: &Planner, reports: &Reports, workload: &Workload) -> Option<Command> {
+    let state = planner.state;
+    let mut outdated = None;
+    for instance in state.instances_of(&workload.spec.name) {
+        let placement = instance.placement.as_ref()?;
+        if placement.generation == workload.generation {
+            if !settled(reports, instance, placement) {
+                return None;
+            }
+        } else if outdated.is_none() && on_leased_machine(state, placement) {
+            outdated = Some(instance);
+        }
+    }
+    let instance = outdated?;
+    let plan = planner.one(&workload.spec, instance);
+    let cause = format!("generation {}", workload.generation);
+    (plan.unplaced == 0).then(|| plan.place(workload.spec.name.clone(), workload.generation, cause))
+}
+
+/// Whether an instance runs as placed, or has ended well.
+fn settled(reports: &Reports, instance: &Instance, placement: &Placement) -> bool {
+    let Some(machine) = &placement.machine else { return false };
+    seen(reports, machine, &instance.id).is_some_and(|seen| {
+        seen.epoch == placement.epoch && matches!(seen.state, RunState::Running | RunState::Exited)
+    })
+}
+
+/// Instances of a suspended machine are the failover's, not the rollout's.
+fn on_leased_machine(state: &State, placement: &Placement) -> bool {
+    let machine = placement.machine.as_ref().and_then(|machine| state.machines.get(machine));
+    machine.is_some_and(|machine| machine.suspended.is_none())
+}

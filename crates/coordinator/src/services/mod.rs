@@ -1,0 +1,19 @@
+//! The services for clients. Reads are answered here from the local state; wishes go to the leader.
+
+mod cluster;
+mod driven;
+mod events;
+mod logs;
+mod placement;
+mod read;
+mod spec;
+mod topology;
+mod workloads;
+
+pub(crate) use cluster::ClusterService;
+pub(crate) use events::EventService;
+pub(crate) use logs::LogService;
+pub(crate) use placement::PlacementService;
+pub(crate) use read::Reading;
+pub(crate) use topology::TopologyService;
+pub(crate) use workloads::WorkloadService;

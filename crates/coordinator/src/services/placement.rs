@@ -1,0 +1,73 @@
+//! Placements: decided without committing, listed, explained.
+
+use kato_core::InstanceId;
+use kato_proto::v1 as pb;
+use tonic::{Request, Response, Status};
+
+use super::Reading;
+use super::read::page;
+use super::spec::{from_fields, from_unit};
+use super::workloads::name;
+use crate::{status, view};
+
+/// Answers about placements.
+pub(crate) struct PlacementService {
+    pub(crate) reading: Reading,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl pb::placement_server::Placement for PlacementService {
+    async fn decide(&self, request: Request<pb::DecideRequest>) -> Answer<pb::DecideResponse> {
+        use pb::decide_request::Source;
+        let wanted = match request.into_inner().source {
+            Some(Source::Unit(unit)) => from_unit(&unit)?,
+            Some(Source::Spec(spec)) => from_fields(&spec)?,
+            None => return Err(status::bad_field("source", "a unit or a spec is needed")),
+        };
+        let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
+        let plan = self.reading.context.planner(&snapshot.view).anew(&wanted.spec);
+        let decision = Some(view::decision(&plan.decision));
+        Ok(Response::new(pb::DecideResponse { decision, unplaced: plan.unplaced }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<pb::ListPlacementsRequest>,
+    ) -> Answer<pb::ListPlacementsResponse> {
+        let consistency = request.get_ref().consistency();
+        let request = request.into_inner();
+        let only = if request.workload.is_empty() { None } else { Some(name(&request.workload)?) };
+        let snapshot = self.reading.at(consistency).await?;
+        let instances = snapshot.view.state.instances.values();
+        let wanted = instances.filter(|i| only.as_ref().is_none_or(|only| i.id.workload == *only));
+        // Numbers are padded, so that the order of tokens is the order of instances.
+        let order = |id: &InstanceId| format!("{}@{:010}", id.workload, id.number);
+        let named = wanted.map(|instance| (order(&instance.id), instance));
+        let (taken, next_page_token) = page(named, request.page)?;
+        let whole = snapshot.whole();
+        let instances = taken.into_iter().map(|instance| whole.instance(instance)).collect();
+        let read = Some(snapshot.info);
+        Ok(Response::new(pb::ListPlacementsResponse { read, instances, next_page_token }))
+    }
+
+    async fn explain(&self, request: Request<pb::ExplainRequest>) -> Answer<pb::ExplainResponse> {
+        let id: InstanceId =
+            request.get_ref().instance.parse().map_err(|error: kato_core::NameError| {
+                status::bad_field("instance", error.to_string())
+            })?;
+        let snapshot = self.reading.at(request.get_ref().consistency()).await?;
+        let Some(instance) = snapshot.view.state.instances.get(&id) else {
+            return Err(status::not_found(format!("there is no instance {id}")));
+        };
+        // What keeps it from a place is newer than why it once got the one that it has.
+        let unplaceable = instance.unplaceable.as_ref().map(|found| &found.decision);
+        let placed = instance.placement.as_ref().map(|placement| &placement.decision);
+        Ok(Response::new(pb::ExplainResponse {
+            instance: Some(snapshot.whole().instance(instance)),
+            decision: unplaceable.or(placed).map(|decision| view::decision(decision)),
+            read: Some(snapshot.info),
+        }))
+    }
+}

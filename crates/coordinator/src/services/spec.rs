@@ -1,0 +1,103 @@
+//! What a user wants to run, from a unit file or field by field. Both ways meet the same rules.
+
+use std::sync::Arc;
+
+use kato_core::{Coordinates, WorkloadSpec};
+use kato_placement::gazetteer::locate;
+use kato_proto::v1 as pb;
+use kato_units::parse_workload;
+use tonic::Status;
+
+use crate::status;
+
+/// A checked specification, and what its unit asks for in vain.
+pub(crate) struct Wanted {
+    pub(crate) spec: Arc<WorkloadSpec>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where a place is, or what would be a right one.
+fn resolve(place: &str) -> Result<Coordinates, String> {
+    locate(place).map(|found| found.coordinates).map_err(|error| error.to_string())
+}
+
+/// Reads a unit file.
+pub(crate) fn from_unit(unit: &pb::UnitFile) -> Result<Wanted, Status> {
+    let parsed = parse_workload(&unit.file_name, &unit.text, &resolve)
+        .map_err(|findings| status::from_findings(&findings))?;
+    let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
+    Ok(Wanted { spec: Arc::new(parsed.spec), warnings })
+}
+
+/// Reads a specification in fields: it is written as a unit file and read as one, so that no rule has two homes.
+pub(crate) fn from_fields(spec: &pb::WorkloadSpec) -> Result<Wanted, Status> {
+    let name = &spec.name;
+    let template = if spec.template || spec.count > 1 { "@" } else { "" };
+    let mut text = String::new();
+    let mut section = "";
+    for line in spec.unit.lines() {
+        if line.trim_start().starts_with('[') {
+            section = line.trim();
+        }
+        if section != "[X-Kato]" {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    if spec.unit.trim().is_empty() {
+        // A question about places needs no program.
+        text.push_str("[Service]\nExecStart=/bin/true\n");
+    }
+    text.push_str("[X-Kato]\n");
+    for (key, value) in options(spec) {
+        if value.contains(['\n', '\r']) {
+            return Err(status::bad_field(key, "a value is one line"));
+        }
+        text.extend([key, "=", &value, "\n"]);
+    }
+    from_unit(&pb::UnitFile { file_name: format!("{name}{template}.service"), text })
+}
+
+/// The options that are set, as `[X-Kato]` spells them.
+fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
+    let dollars = |micros: i64| kato_core::MicroDollars(micros).to_string();
+    let mut options = Vec::new();
+    if spec.count > 0 {
+        options.push(("Count", spec.count.to_string()));
+    }
+    if let Some(request) = &spec.request {
+        options.push(("CPU", format!("{}m", request.cpu_millis)));
+        options.push(("Memory", request.memory_bytes.to_string()));
+    }
+    for demand in &spec.demand {
+        let weight = if demand.weight == 0.0 { 1.0 } else { demand.weight };
+        options.push(("Near", format!("{} weight={weight}", demand.place)));
+    }
+    options.extend(spec.latency_ms_max.map(|max| ("MaxLatency", format!("{max}ms"))));
+    if !spec.datacenters.is_empty() {
+        options.push(("Datacenters", spec.datacenters.join(" ")));
+    }
+    options.extend(spec.price_micros_per_hour_max.map(|max| ("MaxPrice", dollars(max))));
+    options.extend(
+        spec.latency_price_micros_per_ms_hour.map(|price| ("LatencyPrice", dollars(price))),
+    );
+    let spot = match spec.spot() {
+        pb::SpotPolicy::Allowed => "allowed",
+        pb::SpotPolicy::Required => "required",
+        pb::SpotPolicy::Never | pb::SpotPolicy::Unspecified => "never",
+    };
+    options.push(("Spot", spot.to_owned()));
+    if spec.spread() == pb::Spread::Datacenter {
+        options.push(("Spread", "datacenter".to_owned()));
+    }
+    if spec.singleton {
+        options.push(("Singleton", "yes".to_owned()));
+    }
+    if spec.failover() == pb::Failover::Never {
+        options.push(("Failover", "never".to_owned()));
+    }
+    if !spec.ports.is_empty() {
+        options.push(("Port", spec.ports.join(" ")));
+    }
+    options
+}

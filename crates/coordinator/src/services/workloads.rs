@@ -1,0 +1,248 @@
+//! Workloads: applied, read, deleted, watched.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use kato_core::{Command, RejectionKind, Revision, Workload, WorkloadName};
+use kato_proto::v1 as pb;
+use kato_proto::v1::workloads_client::WorkloadsClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use super::Reading;
+use super::driven::Driven;
+use super::read::page;
+use super::spec::{Wanted, from_fields, from_unit};
+use crate::context::DEADLINE;
+use crate::planner::Plan;
+use crate::{status, view};
+
+/// How often a plan is made anew when the state changed under it.
+const TRIES: u32 = 8;
+/// Changes that may wait for one watcher; a slower one is cut off and comes back with the last revision.
+const WATCHED_MAX: usize = 256;
+/// The shortest time between two looks of a watch.
+const WATCH_PACE: Duration = Duration::from_millis(100);
+
+/// Answers about workloads.
+pub(crate) struct WorkloadService {
+    pub(crate) reading: Reading,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+pub(super) fn name(text: &str) -> Result<WorkloadName, Status> {
+    text.parse().map_err(|error: kato_core::NameError| status::bad_field("name", error.to_string()))
+}
+
+impl WorkloadService {
+    /// A client of the leader, or none if this coordinator leads. A request that was forwarded once is not sent on.
+    fn leader(&self) -> Result<Option<WorkloadsClient<Channel>>, Status> {
+        let context = &self.reading.context;
+        let leadership = context.mesh.leadership().borrow().clone();
+        if leadership.here {
+            return Ok(None);
+        }
+        let member = leadership.leader.and_then(|(id, _)| leadership.voters.get(&id).cloned());
+        let Some(member) = member else {
+            let error =
+                kato_raft::Error::Unavailable("no coordinator leads at the moment".to_owned());
+            return Err(status::from_mesh(&error));
+        };
+        let channel = context.peers.channel(&member.datacenter, &member.address);
+        Ok(Some(WorkloadsClient::new(channel)))
+    }
+
+    /// Applies here, as the leader.
+    async fn apply_here(
+        &self,
+        wanted: Wanted,
+        dry_run: bool,
+        expected: Option<Revision>,
+    ) -> Result<pb::ApplyResponse, Status> {
+        let context = &self.reading.context;
+        let Wanted { spec, warnings } = wanted;
+        for _ in 0..TRIES {
+            let snapshot = self.reading.here();
+            let known = snapshot.view.state.workloads.get(&spec.name);
+            let planner = context.planner(&snapshot.view);
+            let same = known.is_some_and(|known| known.spec == spec);
+            let plan = if dry_run && !same { planner.anew(&spec) } else { planner.put(&spec) };
+            let change = match known {
+                None => pb::Change::Created,
+                Some(_) if same && plan.targets.is_empty() => pb::Change::None,
+                Some(_) => pb::Change::Updated,
+            };
+            let answer = |workload, plan: &Plan| pb::ApplyResponse {
+                workload: Some(workload),
+                change: change.into(),
+                decision: Some(view::decision(&plan.decision)),
+                unplaced: plan.unplaced,
+                warnings: warnings.clone(),
+            };
+            if dry_run || change == pb::Change::None {
+                // What is said to be so must be so: a leader that was replaced does not know better.
+                context.mesh.read(DEADLINE).await.map_err(|error| status::from_mesh(&error))?;
+                check_expected(known, expected)?;
+                let workload = known.map(|known| snapshot.whole().workload(known));
+                let mut workload = workload.unwrap_or_default();
+                workload.spec = Some(view::spec(&spec));
+                return Ok(answer(workload, &plan));
+            }
+            let kept = plan.clone();
+            match context.commit_one(plan.put(Arc::clone(&spec), expected)).await {
+                Err(error) => return Err(status::from_mesh(&error)),
+                Ok(Ok(_)) => {
+                    let snapshot = self.reading.here();
+                    let applied = snapshot.view.state.workloads.get(&spec.name);
+                    let workload = applied.map(|applied| snapshot.whole().workload(applied));
+                    return Ok(answer(workload.unwrap_or_default(), &kept));
+                }
+                Ok(Err(rejection)) if rejection.kind == RejectionKind::Conflict => {
+                    if expected.is_some() {
+                        check_expected(
+                            self.reading.here().view.state.workloads.get(&spec.name),
+                            expected,
+                        )?;
+                    }
+                }
+                Ok(Err(rejection)) => return Err(status::from_rejection(&rejection)),
+            }
+        }
+        Err(Status::aborted("the mesh changes faster than a plan can be made: try again"))
+    }
+}
+
+fn check_expected(known: Option<&Workload>, expected: Option<Revision>) -> Result<(), Status> {
+    let found = known.map_or(Revision(0), |known| known.revision);
+    match expected {
+        Some(expected) if expected != found => {
+            Err(status::from_rejection(&kato_core::Rejection::new(
+                RejectionKind::Conflict,
+                format!("the workload is at revision {found}, {expected} was expected"),
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[tonic::async_trait]
+impl pb::workloads_server::Workloads for WorkloadService {
+    async fn apply(&self, request: Request<pb::ApplyRequest>) -> Answer<pb::ApplyResponse> {
+        let request = request.into_inner();
+        let wanted = match &request.source {
+            Some(pb::apply_request::Source::Unit(unit)) => from_unit(unit)?,
+            Some(pb::apply_request::Source::Spec(spec)) => from_fields(spec)?,
+            None => return Err(status::bad_field("source", "a unit or a spec is needed")),
+        };
+        if let Some(mut leader) = self.leader()? {
+            return leader.apply(request).await;
+        }
+        let expected = request.expected_revision.map(Revision);
+        self.apply_here(wanted, request.dry_run, expected).await.map(Response::new)
+    }
+
+    async fn get(
+        &self,
+        request: Request<pb::GetWorkloadRequest>,
+    ) -> Answer<pb::GetWorkloadResponse> {
+        let name = name(&request.get_ref().name)?;
+        let snapshot = self.reading.at(request.get_ref().consistency()).await?;
+        let Some(workload) = snapshot.view.state.workloads.get(&name) else {
+            return Err(status::not_found(format!("there is no workload {name}")));
+        };
+        let workload = Some(snapshot.whole().workload(workload));
+        Ok(Response::new(pb::GetWorkloadResponse { workload, read: Some(snapshot.info) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<pb::ListWorkloadsRequest>,
+    ) -> Answer<pb::ListWorkloadsResponse> {
+        let consistency = request.get_ref().consistency();
+        let snapshot = self.reading.at(consistency).await?;
+        let workloads = snapshot.view.state.workloads.iter();
+        let named = workloads.map(|(name, workload)| (name.to_string(), workload));
+        let (taken, next_page_token) = page(named, request.into_inner().page)?;
+        let whole = snapshot.whole();
+        let workloads = taken.into_iter().map(|workload| whole.workload(workload)).collect();
+        let read = Some(snapshot.info);
+        Ok(Response::new(pb::ListWorkloadsResponse { read, workloads, next_page_token }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<pb::DeleteWorkloadRequest>,
+    ) -> Answer<pb::DeleteWorkloadResponse> {
+        let request = request.into_inner();
+        let expected = request.expected_revision.map(Revision);
+        let command = Command::DeleteWorkload { name: name(&request.name)?, expected };
+        let outcome = self.reading.context.commit_one(command).await;
+        let applied = outcome
+            .map_err(|error| status::from_mesh(&error))?
+            .map_err(|rejection| status::from_rejection(&rejection))?;
+        Ok(Response::new(pb::DeleteWorkloadResponse { revision: applied.revision.0 }))
+    }
+
+    type WatchStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchWorkloadsResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<pb::WatchWorkloadsRequest>,
+    ) -> Answer<Self::WatchStream> {
+        self.reading.at(pb::Consistency::Linearizable).await?;
+        let (sender, receiver) = mpsc::channel(WATCHED_MAX);
+        let since = Revision(request.into_inner().since_revision);
+        let watching = watch(self.reading.clone(), since, sender);
+        // The stream drives its own work: when the client goes, both end.
+        let stream =
+            Driven { work: Some(Box::pin(watching)), items: ReceiverStream::new(receiver) };
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+type Sender = mpsc::Sender<Result<pb::WatchWorkloadsResponse, Status>>;
+
+/// Sends workloads as they change, until the client goes.
+async fn watch(reading: Reading, since: Revision, sender: Sender) {
+    use pb::watch_workloads_response::Event;
+    let mut views = reading.context.mesh.watch();
+    let mut known: BTreeMap<WorkloadName, Revision> = BTreeMap::new();
+    loop {
+        views.borrow_and_update();
+        let snapshot = reading.here();
+        let revision = snapshot.view.state.revision.0;
+        let whole = snapshot.whole();
+        let mut messages = Vec::new();
+        for (name, workload) in &snapshot.view.state.workloads {
+            let seen = known.insert(name.clone(), workload.revision);
+            let news = seen.map_or(workload.revision > since, |seen| seen != workload.revision);
+            if news {
+                messages.push(Event::Changed(whole.workload(workload)));
+            }
+        }
+        known.retain(|name, _| {
+            let there = snapshot.view.state.workloads.contains_key(name);
+            if !there {
+                messages.push(Event::Deleted(name.to_string()));
+            }
+            there
+        });
+        for event in messages {
+            let message = pb::WatchWorkloadsResponse { revision, event: Some(event) };
+            if sender.send(Ok(message)).await.is_err() {
+                return;
+            }
+        }
+        tokio::time::sleep(WATCH_PACE).await;
+        if views.changed().await.is_err() {
+            return;
+        }
+    }
+}

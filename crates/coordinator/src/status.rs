@@ -1,0 +1,76 @@
+//! Errors as gRPC says them: one mapping for all services, with `google.rpc` details for programs.
+
+use std::time::Duration;
+
+use kato_core::{Rejection, RejectionKind};
+use kato_raft::Error;
+use kato_units::Finding;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// The domain of `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "kato";
+/// When to try again what may work then.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A failure of the mesh to decide.
+pub(crate) fn from_mesh(error: &Error) -> Status {
+    let (code, reason, retry) = match error {
+        Error::Unavailable(_) => (Code::Unavailable, "NO_MAJORITY", true),
+        Error::Unknown => (Code::Unknown, "FATE_UNKNOWN", false),
+        Error::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED", true),
+        Error::TooLarge { .. } => (Code::ResourceExhausted, "TOO_LARGE", false),
+        Error::Stopped(_) => (Code::Unavailable, "STOPPED", false),
+    };
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    if retry {
+        details.set_retry_info(Some(RETRY));
+    }
+    Status::with_error_details(code, error.to_string(), details)
+}
+
+/// A refusal of the state.
+pub(crate) fn from_rejection(rejection: &Rejection) -> Status {
+    let (code, reason) = match rejection.kind {
+        RejectionKind::NotFound => (Code::NotFound, "NOT_FOUND"),
+        RejectionKind::Conflict => (Code::Aborted, "CHANGED_MEANWHILE"),
+        RejectionKind::Limit => (Code::ResourceExhausted, "LIMIT_REACHED"),
+        RejectionKind::Invalid => (Code::FailedPrecondition, "NOT_POSSIBLE"),
+    };
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    Status::with_error_details(code, rejection.message.clone(), details)
+}
+
+/// What is wrong with a unit file: every finding is a violation of a field.
+pub(crate) fn from_findings(findings: &[Finding]) -> Status {
+    let violations: Vec<FieldViolation> = findings.iter().map(violation).collect();
+    let text = match findings {
+        [one] => one.to_string(),
+        many => format!("{} things are wrong with the unit file", many.len()),
+    };
+    Status::with_error_details(
+        Code::InvalidArgument,
+        text,
+        ErrorDetails::with_bad_request(violations),
+    )
+}
+
+fn violation(finding: &Finding) -> FieldViolation {
+    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let key = finding.key.as_ref().map(|key| format!(" {key}=")).unwrap_or_default();
+    FieldViolation::new(format!("{}{line}{key}", finding.file), finding.to_string())
+}
+
+/// A field of a request that makes no sense.
+pub(crate) fn bad_field(field: &str, message: impl Into<String>) -> Status {
+    let message = message.into();
+    let violation = FieldViolation::new(field, message.clone());
+    let details = ErrorDetails::with_bad_request(vec![violation]);
+    Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
+}
+
+/// Something that a request names does not exist.
+pub(crate) fn not_found(message: impl Into<String>) -> Status {
+    let details = ErrorDetails::with_error_info("NOT_FOUND", DOMAIN, []);
+    Status::with_error_details(Code::NotFound, message, details)
+}

@@ -1,0 +1,57 @@
+//! How long a coordinator waits before it believes the worst, derived from Raft's timeouts.
+
+use std::time::Duration;
+
+use kato_raft::Timing;
+
+/// The largest relative error of a clock's rate that leases allow for, in percent (ρ of the design).
+const CLOCK_DRIFT_PERCENT: u32 = 1;
+/// Added to every wait for a lease to end: scheduling, and the kill itself.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Waits, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// How long a machine's lease lasts. A leader's crash must stop no singleton: three failovers fit in.
+    pub(crate) lease: Duration,
+    /// Between two reports of a coordinator to the others.
+    pub(crate) report: Duration,
+    /// A coordinator that was not heard for this long is suspected.
+    pub(crate) silence: Duration,
+    /// A machine whose agent was not heard for this long, by a coordinator that is heard, is suspected.
+    pub(crate) machine_silence: Duration,
+}
+
+impl From<Timing> for Patience {
+    fn from(timing: Timing) -> Self {
+        let failover = timing.failover();
+        Self {
+            lease: failover * 3,
+            report: (failover / 4).min(Duration::from_secs(1)),
+            silence: failover.max(Duration::from_secs(2)),
+            machine_silence: failover.max(Duration::from_secs(2)) * 2,
+        }
+    }
+}
+
+/// How long the leader waits, on its own clock, from seeing a suspension committed until every lease granted before
+/// has ended: L·(1+ρ)/(1−ρ) and a margin.
+pub(crate) fn lease_is_over(lease: Duration) -> Duration {
+    lease * (100 + CLOCK_DRIFT_PERCENT) / (100 - CLOCK_DRIFT_PERCENT) + MARGIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaders_crash_is_shorter_than_a_lease() {
+        for rtt in [1, 50, 250] {
+            let timing = Timing::for_rtt_ms(rtt).unwrap();
+            let patience = Patience::from(timing);
+            assert!(patience.lease >= timing.failover() * 3);
+            assert!(patience.silence >= patience.report * 3);
+            assert!(lease_is_over(patience.lease) > patience.lease + MARGIN);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The state and the reports as clients see them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::{
+    Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance, Machine,
+    Market, Offer, Quote, Resources, Source, State, Verdict, Workload, WorkloadSpec,
+};
+use kato_core::{Failover, MicroDollars, SpotPolicy, Spread};
+use kato_proto::v1 as pb;
+
+use crate::agents::{RunState, Seen};
+use crate::reports::{Report, seen};
+
+/// The state with what the datacenters say about it.
+pub(crate) struct Whole<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) reports: &'a BTreeMap<DatacenterName, Arc<Report>>,
+    /// On the boot clock.
+    pub(crate) now: Duration,
+    /// A report that is older says nothing any more.
+    pub(crate) silence: Duration,
+}
+
+impl Whole<'_> {
+    /// What is known to run of an instance, at the epoch that it should have.
+    fn seen(&self, instance: &Instance) -> Option<&Seen> {
+        let placement = instance.placement.as_ref()?;
+        let seen = seen(self.reports, placement.machine.as_ref()?, &instance.id)?;
+        (seen.epoch == placement.epoch).then_some(seen)
+    }
+
+    /// How long a datacenter has been silent, if it was ever heard.
+    fn silent(&self, name: &DatacenterName) -> Option<Duration> {
+        self.reports.get(name).map(|report| self.now.saturating_sub(report.heard))
+    }
+
+    fn run_state(&self, instance: &Instance) -> pb::RunState {
+        let Some(placement) = &instance.placement else {
+            return match instance.unplaceable {
+                Some(_) => pb::RunState::Unplaceable,
+                None => pb::RunState::Pending,
+            };
+        };
+        let name = &placement.cell.datacenter;
+        let silent = self.silent(name).is_none_or(|silent| silent > self.silence);
+        let health = self.state.datacenters.get(name).map(|datacenter| datacenter.health);
+        if instance.unplaceable.is_some() {
+            return pb::RunState::Unplaceable;
+        }
+        if placement.machine.is_some() && (silent || health != Some(Health::Up)) {
+            return pb::RunState::Unknown;
+        }
+        match self.seen(instance).map(|seen| seen.state) {
+            None | Some(RunState::Unspecified) => pb::RunState::Pending,
+            Some(RunState::Starting) => pb::RunState::Starting,
+            Some(RunState::Running) => pb::RunState::Running,
+            Some(RunState::Restarting) => pb::RunState::Restarting,
+            Some(RunState::Stopping) => pb::RunState::Stopping,
+            Some(RunState::Exited) => pb::RunState::Exited,
+            Some(RunState::Failed) => pb::RunState::Failed,
+            Some(RunState::Fenced) => pb::RunState::Fenced,
+        }
+    }
+
+    /// Whether an instance runs.
+    pub(crate) fn runs(&self, instance: &Instance) -> bool {
+        self.run_state(instance) == pb::RunState::Running
+    }
+
+    pub(crate) fn instance(&self, instance: &Instance) -> pb::Instance {
+        let placement = instance.placement.as_ref();
+        let seen = self.seen(instance);
+        let machine = placement.and_then(|placement| placement.machine.as_ref());
+        let address = machine.and_then(|machine| self.state.machines.get(machine));
+        let address = address.map(|machine| machine.spec.address.clone()).unwrap_or_default();
+        let ports = seen.into_iter().flat_map(|seen| &seen.ports);
+        let unplaceable = instance.unplaceable.as_ref();
+        pb::Instance {
+            id: instance.id.to_string(),
+            datacenter: placement.map(|p| p.cell.datacenter.to_string()).unwrap_or_default(),
+            cell: placement.map(|p| p.cell.to_string()).unwrap_or_default(),
+            machine: machine.map(ToString::to_string).unwrap_or_default(),
+            epoch: placement.map_or(0, |placement| placement.epoch.0),
+            generation: placement.map_or(0, |placement| placement.generation),
+            quote: placement.map(|placement| quote(&placement.quote)),
+            placed_at_unix_ms: placement.map_or(0, |placement| placement.placed_at.0),
+            state: self.run_state(instance).into(),
+            state_since_unix_ms: seen.map_or(0, |seen| seen.since.0),
+            restarts: seen.map_or(0, |seen| seen.restarts),
+            detail: seen.map(|seen| seen.detail.clone()).unwrap_or_default(),
+            endpoints: ports
+                .map(|(name, port)| pb::Endpoint {
+                    name: name.to_string(),
+                    address: address.clone(),
+                    port: u32::from(*port),
+                })
+                .collect(),
+            unplaceable: unplaceable.map(|u| u.decision.to_string()).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn workload(&self, workload: &Workload) -> pb::Workload {
+        let mut message = pb::Workload {
+            spec: Some(spec(&workload.spec)),
+            generation: workload.generation,
+            revision: workload.revision.0,
+            applied_at_unix_ms: workload.applied_at.0,
+            ..pb::Workload::default()
+        };
+        for instance in self.state.instances_of(&workload.spec.name) {
+            message.unplaceable += u32::from(instance.unplaceable.is_some());
+            let Some(placement) = &instance.placement else { continue };
+            let runs = self.runs(instance);
+            message.placed += 1;
+            message.running += u32::from(runs);
+            message.current += u32::from(runs && placement.generation == workload.generation);
+            message.price_micros_per_hour += placement.quote.price_micros_per_hour.0;
+        }
+        message
+    }
+
+    pub(crate) fn datacenter(&self, datacenter: &Datacenter) -> pb::Datacenter {
+        let spec = &datacenter.spec;
+        let (health, since) = match datacenter.health {
+            Health::Up => (pb::Health::Up, 0),
+            Health::Suspected { since } => (pb::Health::Suspected, since.0),
+            Health::Lost { since } => (pb::Health::Lost, since.0),
+        };
+        let here = |instance: &&Instance| {
+            let placement = instance.placement.as_ref();
+            placement.is_some_and(|placement| placement.cell.datacenter == spec.name)
+        };
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let region = |(provider, region): &(_, _)| pb::Region {
+            provider: ToString::to_string(provider),
+            region: ToString::to_string(region),
+        };
+        pb::Datacenter {
+            name: spec.name.to_string(),
+            location: Some(coordinates(spec.location)),
+            address: spec.address.clone(),
+            regions: spec.regions.iter().map(region).collect(),
+            health: health.into(),
+            health_since_unix_ms: since,
+            machines: count(self.state.machines_of(&spec.name).count()),
+            instances: count(self.state.instances.values().filter(here).count()),
+            silent_ms: self.silent(&spec.name).map(millis),
+        }
+    }
+
+    pub(crate) fn machine(&self, machine: &Machine) -> pb::Machine {
+        let id = &machine.spec.id;
+        let report = self.reports.get(&id.cell.datacenter);
+        let fresh = report.filter(|report| self.now.saturating_sub(report.heard) <= self.silence);
+        let known = fresh.and_then(|report| report.machines.get(id));
+        let here = |instance: &&Instance| {
+            instance.placement.as_ref().is_some_and(|p| p.machine.as_ref() == Some(id))
+        };
+        pb::Machine {
+            id: id.to_string(),
+            resources: Some(resources(machine.spec.resources)),
+            allocated: Some(resources(machine.allocated)),
+            offer: Some(offer(&machine.spec.offer)),
+            address: machine.spec.address.clone(),
+            incarnation: machine.spec.incarnation,
+            suspended: machine.suspended.is_some(),
+            connected: known.is_some_and(|known| known.connected),
+            instances: u32::try_from(self.state.instances.values().filter(here).count())
+                .unwrap_or(u32::MAX),
+        }
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn coordinates(at: Coordinates) -> pb::Coordinates {
+    pb::Coordinates { latitude: at.latitude(), longitude: at.longitude() }
+}
+
+pub(crate) fn resources(resources: Resources) -> pb::Resources {
+    pb::Resources { cpu_millis: resources.cpu_millis, memory_bytes: resources.memory_bytes }
+}
+
+pub(crate) fn offer(offer: &Offer) -> pb::Offer {
+    let market = match offer.market {
+        Market::OnDemand => pb::Market::OnDemand,
+        Market::Spot => pb::Market::Spot,
+    };
+    pb::Offer {
+        provider: offer.provider.to_string(),
+        region: offer.region.to_string(),
+        kind: offer.kind.clone(),
+        market: market.into(),
+        arch: offer.arch.to_string(),
+        capacity: Some(resources(offer.capacity)),
+        price_micros_per_hour: offer.price_micros_per_hour.0,
+        priced_at_unix_ms: offer.priced_at.0,
+        source: offer.source.clone(),
+    }
+}
+
+pub(crate) fn quote(quote: &Quote) -> pb::Quote {
+    pb::Quote {
+        offer: Some(offer(&quote.offer)),
+        buy: quote.source == Source::Buy,
+        price_micros_per_hour: quote.price_micros_per_hour.0,
+        latency_micros_per_hour: quote.latency_micros_per_hour.0,
+        total_micros_per_hour: quote.total_micros_per_hour().0,
+    }
+}
+
+pub(crate) fn decision(decision: &Decision) -> pb::Decision {
+    let candidate = |candidate: &Candidate| pb::Candidate {
+        datacenter: candidate.datacenter.to_string(),
+        latency_us: candidate.latency_us,
+        quote: candidate.quote.as_ref().map(quote),
+        chosen: match candidate.verdict {
+            Verdict::Chosen(count) => count,
+            _ => 0,
+        },
+        refusal: match &candidate.verdict {
+            Verdict::Refused(refusal) => refusal.to_string(),
+            _ => String::new(),
+        },
+    };
+    pb::Decision {
+        at_unix_ms: decision.at.0,
+        latency_price_micros_per_ms_hour: decision.latency_price_micros_per_ms_hour.0,
+        candidates: decision.candidates.iter().map(candidate).collect(),
+    }
+}
+
+pub(crate) fn event(event: &Event) -> pb::Event {
+    pb::Event {
+        revision: event.revision.0,
+        at_unix_ms: event.at.0,
+        kind: event.kind.to_string(),
+        subject: event.subject.clone(),
+        message: event.message.clone(),
+    }
+}
+
+pub(crate) fn spec(spec: &WorkloadSpec) -> pb::WorkloadSpec {
+    let spot = match spec.spot {
+        SpotPolicy::Allowed => pb::SpotPolicy::Allowed,
+        SpotPolicy::Required => pb::SpotPolicy::Required,
+        SpotPolicy::Never => pb::SpotPolicy::Never,
+    };
+    let spread = match spec.spread {
+        Spread::None => pb::Spread::None,
+        Spread::Datacenter => pb::Spread::Datacenter,
+    };
+    let failover = match spec.failover {
+        Failover::Auto => pb::Failover::Auto,
+        Failover::Never => pb::Failover::Never,
+    };
+    let demand = spec.demand.iter().map(|demand| pb::Demand {
+        place: demand.place.clone(),
+        weight: f64::from(demand.weight_milli) / 1e3,
+        at: Some(coordinates(demand.at)),
+    });
+    let MicroDollars(latency_price) = spec.latency_price_micros_per_ms_hour;
+    pb::WorkloadSpec {
+        name: spec.name.to_string(),
+        unit: spec.unit.to_string(),
+        template: spec.template,
+        count: spec.count,
+        request: Some(resources(spec.request)),
+        demand: demand.collect(),
+        latency_ms_max: spec.latency_ms_max,
+        datacenters: spec.datacenters.iter().map(ToString::to_string).collect(),
+        price_micros_per_hour_max: spec.price_micros_per_hour_max.map(|price| price.0),
+        spot: spot.into(),
+        spread: spread.into(),
+        singleton: spec.singleton,
+        failover: failover.into(),
+        ports: spec.ports.iter().map(ToString::to_string).collect(),
+        latency_price_micros_per_ms_hour: Some(latency_price),
+    }
+}

@@ -1,0 +1,198 @@
+//! The sandbox: machines that are agent processes on this host, at the prices of a real region. It stands in
+//! for a provider wherever there is none, and takes nobody's money.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kato_core::{MachineId, OrderId};
+
+use crate::{BoxFuture, Create, Provided, Provider, ProviderError, Token};
+
+/// How the sandbox makes machines.
+pub struct Sandbox {
+    /// Where machines live, one directory each.
+    pub directory: PathBuf,
+    /// The `kato` program.
+    pub program: PathBuf,
+    /// Where the datacenter's coordinator answers.
+    pub coordinator: String,
+    /// The certificate that agents trust.
+    pub ca: PathBuf,
+    /// The first host port of its machines; each has [`PORTS_PER_MACHINE`].
+    pub first_port: u16,
+    /// Writes a machine's certificate and key into a directory, as `agent.pem` and `agent-key.pem`.
+    pub enroll: Box<Enroll>,
+    /// The agents that this process started.
+    pub children: Mutex<Vec<Child>>,
+}
+
+/// See [`Sandbox::enroll`].
+pub type Enroll = dyn Fn(&MachineId, &Path) -> Result<(), String> + Send + Sync;
+
+/// Host ports of one machine.
+pub const PORTS_PER_MACHINE: u16 = 100;
+/// What a machine's directory holds.
+const CONFIG: &str = "agent.toml";
+const TOKEN: &str = "token";
+const LOCK: &str = "data/agent.lock";
+
+impl Sandbox {
+    /// Starts the agents of all machines that are not running: a machine comes back when its host does.
+    pub fn start_all(&self) -> io::Result<()> {
+        for (_, directory) in self.machines()? {
+            self.start(&directory)?;
+        }
+        Ok(())
+    }
+
+    /// The machines and their directories, by name.
+    fn machines(&self) -> io::Result<Vec<(Provided, PathBuf)>> {
+        fs::create_dir_all(&self.directory)?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let directory = entry?.path();
+            let Ok(text) = fs::read_to_string(directory.join(TOKEN)) else { continue };
+            found.extend(parse_token(&text).map(|provided| (provided, directory)));
+        }
+        found.sort_by_key(|(provided, _)| provided.token);
+        Ok(found)
+    }
+
+    /// Starts a machine's agent, unless it runs: a running one holds its lock.
+    fn start(&self, directory: &Path) -> io::Result<()> {
+        let lock = directory.join(LOCK);
+        if let Ok(file) = File::open(lock)
+            && file.try_lock().is_err()
+        {
+            return Ok(());
+        }
+        let log = File::options().create(true).append(true).open(directory.join("agent.log"))?;
+        let child = Command::new(&self.program)
+            .args(["agent", "--config"])
+            .arg(directory.join(CONFIG))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A machine does not die of what its coordinator's terminal is sent.
+            .process_group(0)
+            .spawn()?;
+        let mut children = self.children();
+        children.retain_mut(|child| child.try_wait().is_ok_and(|status| status.is_none()));
+        children.push(child);
+        Ok(())
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, wanted: &Create) -> Result<(), ProviderError> {
+        let unavailable = |error: io::Error| ProviderError::Unavailable(error.to_string());
+        let machines = self.machines().map_err(unavailable)?;
+        if let Some((_, directory)) =
+            machines.iter().find(|(provided, _)| provided.token == wanted.token)
+        {
+            return self.start(directory).map_err(unavailable);
+        }
+        let directory = self.directory.join(wanted.machine.machine.as_str());
+        fs::create_dir_all(directory.join("data")).map_err(unavailable)?;
+        (self.enroll)(&wanted.machine, &directory).map_err(ProviderError::Refused)?;
+        let number = u16::try_from(machines.len()).unwrap_or(u16::MAX);
+        let first = self.first_port.saturating_add(number.saturating_mul(PORTS_PER_MACHINE));
+        let config = self.config(wanted, &directory, first);
+        write(&directory.join(CONFIG), &config).map_err(unavailable)?;
+        // The token goes last: a machine without one was never made.
+        let token = format!("{} {} {}", wanted.token.order.0, wanted.token.attempt, wanted.machine);
+        write(&directory.join(TOKEN), &token).map_err(unavailable)?;
+        self.start(&directory).map_err(unavailable)
+    }
+
+    /// The configuration file of a machine's agent, as an operator would write it.
+    fn config(&self, wanted: &Create, directory: &Path, first_port: u16) -> String {
+        let offer = &wanted.offer;
+        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
+        format!(
+            "machine = \"{machine}\"\n\
+             coordinator = \"{coordinator}\"\n\
+             data_dir = {data}\n\
+             address = \"127.0.0.1\"\n\
+             ports = \"{first_port}-{last_port}\"\n\
+             order = {order}\n\
+             \n\
+             [tls]\n\
+             ca = {ca}\n\
+             certificate = {certificate}\n\
+             key = {key}\n\
+             \n\
+             [offer]\n\
+             provider = \"{provider}\"\n\
+             region = \"{region}\"\n\
+             kind = \"{kind}\"\n\
+             market = \"{market}\"\n\
+             arch = \"{arch}\"\n\
+             cpu_millis = {cpu}\n\
+             memory_bytes = {memory}\n\
+             price_micros_per_hour = {price}\n\
+             priced_at_unix_ms = {priced_at}\n\
+             source = {source:?}\n",
+            machine = wanted.machine,
+            coordinator = self.coordinator,
+            data = quoted(directory.join("data")),
+            last_port = first_port.saturating_add(PORTS_PER_MACHINE - 1),
+            order = wanted.token.order.0,
+            ca = quoted(self.ca.clone()),
+            certificate = quoted(directory.join("agent.pem")),
+            key = quoted(directory.join("agent-key.pem")),
+            provider = offer.provider,
+            region = offer.region,
+            kind = offer.kind,
+            market = offer.market,
+            arch = offer.arch,
+            cpu = offer.capacity.cpu_millis,
+            memory = offer.capacity.memory_bytes,
+            price = offer.price_micros_per_hour.0,
+            priced_at = offer.priced_at.0,
+            source = offer.source,
+        )
+    }
+}
+
+impl Provider for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn create(&self, wanted: Create) -> BoxFuture<'_, Result<(), ProviderError>> {
+        Box::pin(async move { self.make(&wanted) })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Provided>, ProviderError>> {
+        Box::pin(async move {
+            let machines = self.machines();
+            let machines =
+                machines.map_err(|error| ProviderError::Unavailable(error.to_string()))?;
+            Ok(machines.into_iter().map(|(provided, _)| provided).collect())
+        })
+    }
+}
+
+/// Writes a file so that it is whole or not there.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let unfinished = path.with_extension("tmp");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
+}
+
+fn parse_token(text: &str) -> Option<Provided> {
+    let mut words = text.split_whitespace();
+    let order = OrderId(words.next()?.parse().ok()?);
+    let attempt = words.next()?.parse().ok()?;
+    let machine = words.next()?.parse().ok()?;
+    Some(Provided { token: Token { order, attempt }, machine })
+}
