@@ -4,6 +4,7 @@
 //! Nothing here reads a file, a clock or an environment: text goes in; a workload, the commands of an
 //! instance, or a list of findings that an operator can act on comes out.
 
+pub mod engine;
 mod file;
 mod finding;
 mod name;
