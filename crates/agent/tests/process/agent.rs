@@ -1,0 +1,116 @@
+//! Agents and shims that end before their units do.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+
+use kato_agent::sandbox::{self, Sandbox};
+use kato_net::clock::SystemClock;
+use kato_units::engine::{RunState, UnitEngine as _};
+
+use crate::support::{
+    Bench, assignment, block_on, config, ended, eventually, id, kill, main_pid, parent, running,
+    runs, until,
+};
+
+/// A process with a child that does not die with it.
+const FAMILY: &str = "ExecStart=/bin/sh -c 'sleep 600 & echo $$! > %S/child; wait'";
+
+/// An agent in a process of its own: starts a unit, says its process, and waits to be killed.
+#[expect(clippy::print_stdout, reason = "the test that started it reads that")]
+pub(crate) fn main(directory: &Path) -> ExitCode {
+    block_on(async {
+        let sandbox = Sandbox::open(config(directory), Arc::new(SystemClock)).await.unwrap();
+        sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+        println!("{}", main_pid(&running(&sandbox, "family@1").await));
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+pub(crate) async fn a_reopened_sandbox_finds_the_same_process() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let before = running(&sandbox, "family@1").await;
+    let twice = Sandbox::open(bench.config.clone(), Arc::new(SystemClock)).await;
+    assert!(matches!(twice, Err(sandbox::Error::Busy(_))), "two agents share a directory");
+
+    drop(sandbox);
+    let sandbox = bench.open().await;
+    assert_eq!(sandbox.current().get(&id("family@1")), Some(&before));
+    sandbox.close().await.unwrap();
+    let sandbox = bench.open().await;
+    assert_eq!(sandbox.current().get(&id("family@1")), Some(&before));
+    sandbox.stop(id("family@1"), 7).await.unwrap();
+    assert!(!runs(main_pid(&before)));
+    // A stop is remembered, too.
+    sandbox.close().await.unwrap();
+    let sandbox = bench.open().await;
+    assert_eq!(sandbox.current()[&id("family@1")].state, RunState::Exited);
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap_err();
+}
+
+pub(crate) async fn a_killed_agent_leaves_its_units_running_and_starts_no_second_copy() {
+    let bench = Bench::new();
+    let mut agent = Command::new(std::env::current_exe().unwrap());
+    agent.arg("agent").arg(bench.path()).stdout(Stdio::piped());
+    let mut agent = agent.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(agent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let pid: i32 = line.trim().parse().unwrap();
+    let child: i32 = bench.state("family@1", "child").await.trim().parse().unwrap();
+    let shim = parent(pid);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(runs(pid) && runs(shim));
+    let mut before = bench.processes();
+    before.sort_unstable();
+    let mut expected = vec![shim, pid, child];
+    expected.sort_unstable();
+    assert_eq!(before, expected);
+
+    let sandbox = bench.open().await;
+    assert_eq!(main_pid(&sandbox.current()[&id("family@1")]), pid);
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let mut after = bench.processes();
+    after.sort_unstable();
+    assert_eq!(after, expected);
+    sandbox.stop(id("family@1"), 7).await.unwrap();
+    assert!(!runs(pid) && !runs(child));
+}
+
+pub(crate) async fn a_killed_shim_takes_its_unit_along() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let pid = main_pid(&running(&sandbox, "family@1").await);
+    let child: i32 = bench.state("family@1", "child").await.trim().parse().unwrap();
+    kill(parent(pid));
+    let status = ended(&sandbox, "family@1").await;
+    assert_eq!(status.state, RunState::Failed);
+    assert!(status.detail.starts_with("its shim was killed"), "{}", status.detail);
+    assert!(!runs(pid) && !runs(child));
+    // That was not the unit's doing, so it may come back.
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let status = until(&sandbox, "family@1", |s| s.state == RunState::Running).await;
+    assert_ne!(main_pid(&status), pid);
+}
+
+pub(crate) async fn what_a_shim_left_behind_is_killed_at_the_next_start() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let pid = main_pid(&running(&sandbox, "family@1").await);
+    let child: i32 = bench.state("family@1", "child").await.trim().parse().unwrap();
+    sandbox.close().await.unwrap();
+    kill(parent(pid));
+    eventually("the unit dies with its shim", || !runs(pid)).await;
+    assert!(runs(child), "nobody was there to kill it");
+    let sandbox = bench.open().await;
+    assert!(!runs(child));
+    let status = &sandbox.current()[&id("family@1")];
+    assert_eq!((status.state, status.pid), (RunState::Failed, None));
+    assert!(bench.processes().is_empty());
+}
