@@ -9,6 +9,7 @@
 //! - [`shim`] is the process around one instance (`kato shim --directory DIR`).
 //! - [`exec`] is the last step before a unit's command (`kato exec-unit …`).
 
+pub mod daemon;
 pub mod exec;
 mod procfs;
 mod record;

@@ -1,0 +1,101 @@
+//! The machine's lease: asked for with a nonce whose time is noted before it is sent, and counted from that time when
+//! the grant comes, however long it took.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kato_core::InstanceId;
+use kato_proto::mesh_v1 as pb;
+use tokio::sync::watch;
+
+/// Requests whose grant may still come.
+const PENDING_MAX: usize = 64;
+
+/// A singleton's right to run: until when, on the boot clock.
+pub(super) type Deadlines = BTreeMap<(InstanceId, u64), Duration>;
+
+/// What was granted. Clones share it.
+#[derive(Clone)]
+pub(super) struct Grants {
+    deadlines: Arc<watch::Sender<Deadlines>>,
+    pending: Arc<Mutex<Pending>>,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Self { deadlines: Arc::new(watch::Sender::default()), pending: Arc::default() }
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    last: u64,
+    sent: BTreeMap<u64, Duration>,
+}
+
+impl Grants {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new request, sent no earlier than `now`.
+    pub(super) fn request(&self, now: Duration) -> pb::LeaseRequest {
+        let mut pending = self.pending();
+        pending.last += 1;
+        let nonce = pending.last;
+        pending.sent.insert(nonce, now);
+        while pending.sent.len() > PENDING_MAX {
+            pending.sent.pop_first();
+        }
+        pb::LeaseRequest { nonce }
+    }
+
+    /// Takes a grant in. One that answers no request of ours is worth nothing. What is not in the newest grant
+    /// keeps the deadline that it has, and is not extended.
+    pub(super) fn take(&self, grant: &pb::LeaseGrant) {
+        let sent = {
+            let mut pending = self.pending();
+            let sent = pending.sent.remove(&grant.nonce);
+            // Older requests would give earlier deadlines.
+            pending.sent.retain(|nonce, _| *nonce > grant.nonce);
+            sent
+        };
+        let Some(sent) = sent else { return };
+        let deadline = sent + Duration::from_millis(grant.lease_ms);
+        let granted = grant.singletons.iter().filter_map(|singleton| {
+            let instance: InstanceId = singleton.instance.parse().ok()?;
+            Some(((instance, singleton.epoch), deadline))
+        });
+        self.deadlines.send_replace(granted.collect());
+    }
+
+    /// Follows the grants.
+    pub(super) fn watch(&self) -> watch::Receiver<Deadlines> {
+        self.deadlines.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(nonce: u64) -> pb::LeaseGrant {
+        let singletons = vec![pb::Singleton { instance: "db@1".to_owned(), epoch: 7 }];
+        pb::LeaseGrant { nonce, lease_ms: 6_000, singletons }
+    }
+
+    #[test]
+    fn a_lease_counts_from_the_request_and_answers_one_of_ours() {
+        let grants = Grants::default();
+        let request = grants.request(Duration::from_secs(10));
+        grants.take(&grant(request.nonce + 1));
+        assert!(grants.watch().borrow().is_empty());
+        grants.take(&grant(request.nonce));
+        let key = ("db@1".parse().unwrap(), 7);
+        assert_eq!(grants.watch().borrow().get(&key), Some(&Duration::from_secs(16)));
+        // The same grant again, or one for an older request, moves nothing.
+        grants.take(&grant(request.nonce));
+        assert_eq!(grants.watch().borrow().get(&key), Some(&Duration::from_secs(16)));
+    }
+}

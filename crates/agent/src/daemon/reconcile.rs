@@ -1,0 +1,189 @@
+//! Makes what runs what is wanted: starts, replaces, extends, stops, removes. The comparison is a pure function; what
+//! it finds is done for all instances at once, one thing at a time for each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use kato_core::InstanceId;
+use kato_units::engine::{Assignment, InstanceStatus, RunState, Statuses};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::lease::Deadlines;
+use super::wire::Wanted;
+
+/// Between two looks when nothing changes.
+const PERIOD: Duration = Duration::from_secs(1);
+/// A singleton whose right to run ends sooner than this is not started: it would hardly live.
+const WORTH_STARTING: Duration = Duration::from_millis(500);
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Action {
+    Start(Box<Assignment>, Option<Duration>),
+    Extend(InstanceId, u64, Duration),
+    Stop(InstanceId, u64),
+    Remove(InstanceId),
+}
+
+impl Action {
+    fn instance(&self) -> &InstanceId {
+        match self {
+            Self::Start(assignment, _) => &assignment.instance,
+            Self::Extend(id, ..) | Self::Stop(id, _) | Self::Remove(id) => id,
+        }
+    }
+}
+
+/// What a pass remembers of those before.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Epochs that this agent has asked the engine to start, so that what ended by itself stays ended.
+    started: BTreeMap<InstanceId, u64>,
+    /// Deadlines that the engine has been given.
+    extended: BTreeMap<(InstanceId, u64), Duration>,
+}
+
+pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
+    let mut memory = Memory::default();
+    let mut wanted = shared.wanted.subscribe();
+    let mut grants = shared.grants.watch();
+    let mut statuses = shared.engine.statuses();
+    let busy: Arc<Mutex<BTreeSet<InstanceId>>> = Arc::default();
+    let mut doing = FuturesUnordered::new();
+    loop {
+        let current = shared.engine.current();
+        let list = wanted.borrow_and_update().clone();
+        let deadlines = grants.borrow_and_update().clone();
+        if let Some(list) = &list {
+            let now = shared.clock.boot();
+            for action in decide(list, &current, &deadlines, &memory, now) {
+                let id = action.instance().clone();
+                if busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+                    memory.note(&action);
+                    let (shared, busy) = (shared.clone(), Arc::clone(&busy));
+                    doing.push(async move {
+                        perform(&shared, action).await;
+                        busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    });
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            Some(()) = doing.next() => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+            changed = grants.changed() => if changed.is_err() { return },
+            next = statuses.next() => if next.is_none() { return },
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+impl Memory {
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Start(assignment, deadline) => {
+                let id = assignment.instance.clone();
+                self.started.insert(id.clone(), assignment.epoch);
+                if let Some(deadline) = deadline {
+                    self.extended.insert((id, assignment.epoch), *deadline);
+                }
+            }
+            Action::Extend(id, epoch, deadline) => {
+                self.extended.insert((id.clone(), *epoch), *deadline);
+            }
+            Action::Stop(..) => {}
+            Action::Remove(id) => {
+                self.started.remove(id);
+                self.extended.retain(|(extended, _), _| extended != id);
+            }
+        }
+    }
+}
+
+/// What differs between what is wanted and what runs. Pure.
+fn decide(
+    wanted: &Wanted,
+    current: &Statuses,
+    deadlines: &Deadlines,
+    memory: &Memory,
+    now: Duration,
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (id, assignment) in &wanted.assignments {
+        let deadline = deadlines.get(&(id.clone(), assignment.epoch)).copied();
+        actions.extend(toward(assignment, current.get(id), deadline, memory, now));
+    }
+    for (id, status) in current.iter() {
+        if !wanted.assignments.contains_key(id) {
+            actions.push(if status.state.is_final() {
+                Action::Remove(id.clone())
+            } else {
+                Action::Stop(id.clone(), status.epoch)
+            });
+        }
+    }
+    actions
+}
+
+/// The next step toward one assignment.
+fn toward(
+    assignment: &Assignment,
+    status: Option<&InstanceStatus>,
+    deadline: Option<Duration>,
+    memory: &Memory,
+    now: Duration,
+) -> Option<Action> {
+    let key = (assignment.instance.clone(), assignment.epoch);
+    let given = memory.extended.get(&key).copied();
+    let start = || {
+        if !assignment.singleton {
+            return Some(Action::Start(Box::new(assignment.clone()), None));
+        }
+        // Nothing starts a singleton without a fresh grant.
+        let fresh = deadline.filter(|deadline| *deadline > now + WORTH_STARTING)?;
+        Some(Action::Start(Box::new(assignment.clone()), Some(fresh)))
+    };
+    let Some(status) = status else { return start() };
+    if (status.epoch, status.generation) != (assignment.epoch, assignment.generation) {
+        return start();
+    }
+    if status.state == RunState::Fenced {
+        return if deadline > given { start() } else { None };
+    }
+    if status.state.is_final() {
+        // Asked once: the engine knows whether it ended by itself, or with the machine.
+        let asked = memory.started.get(&assignment.instance) == Some(&assignment.epoch);
+        return if asked { None } else { start() };
+    }
+    let later = deadline.filter(|deadline| assignment.singleton && Some(*deadline) > given)?;
+    Some(Action::Extend(assignment.instance.clone(), assignment.epoch, later))
+}
+
+async fn perform(shared: &Shared, action: Action) {
+    let shown = format!("{action:?}");
+    let engine = &shared.engine;
+    let done = match action {
+        Action::Start(assignment, deadline) => engine.start(*assignment, deadline).await,
+        Action::Extend(id, epoch, deadline) => engine.extend(id, epoch, deadline).await.map(drop),
+        Action::Stop(id, epoch) => engine.stop(id, epoch).await,
+        Action::Remove(id) => engine.remove(id).await,
+    };
+    if let Err(error) = done {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, action = shown, "the engine did not do it");
+    }
+}
+
+/// Whether nothing runs any more that is not wanted.
+pub(super) fn settled(wanted: &Wanted, current: &Statuses) -> bool {
+    current.iter().all(|(id, status)| {
+        let right = wanted.assignments.get(id).is_some_and(|found| found.epoch == status.epoch);
+        right || status.state.is_final()
+    })
+}
