@@ -95,7 +95,7 @@ pub(crate) enum End {
     Stopped,
     /// Its deadline came.
     Fenced,
-    /// Its shim was killed, or the machine went down.
+    /// Its shim was killed or told to end, or the machine went down.
     Lost,
 }
 

@@ -23,6 +23,8 @@ use crate::wire::Lines;
 
 /// How long a shim may take until it listens, or until it is gone after its last word.
 const SHIM_DEADLINE: Duration = Duration::from_secs(20);
+/// How long an agent that starts waits for each shim before it leaves it for later.
+const SETTLE: Duration = Duration::from_secs(2);
 /// The pause before what failed for the instance as a whole is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The pause between two looks at it.
@@ -81,7 +83,9 @@ impl Keeper {
             self.shared.ports.note(&self.instance, &assigned.ports);
         }
         self.known = self.home.recorded()?;
-        self.reach().await;
+        // One shim that does not answer must not keep the agent from renewing what all the others live on.
+        self.unreached =
+            tokio::time::timeout(SETTLE, self.reach()).await.is_err() || self.unreached;
         if let Some(known) = self.known.as_ref().filter(|known| known.end == Some(End::Stopped)) {
             self.stopped = Some((known.epoch, known.generation));
         }
@@ -295,9 +299,10 @@ impl Keeper {
                 self.extends.drain(..).for_each(|reply| {
                     let _ = reply.send(Err(Error::NotRunning(self.instance.clone())));
                 });
-                let ended = self.bury().await;
-                drop(lock);
-                ended
+                let buried = self.bury().await;
+                // Closing it is not enough: a process that another thread has just forked holds it until its exec.
+                lock.unlock()?;
+                buried
             }
         }
     }
@@ -305,6 +310,12 @@ impl Keeper {
     /// Learns how the instance ended. Where its shim did not live to say, that is the end of everything.
     async fn bury(&mut self) -> io::Result<()> {
         let Some(mut recorded) = self.home.recorded()? else { return Ok(()) };
+        if let Some(known) = self.known.as_ref().filter(|known| known.end.is_some())
+            && (known.epoch, known.generation) == (recorded.epoch, recorded.generation)
+        {
+            // It said so before it went; a full disk may have kept it from writing that down.
+            recorded = known.clone();
+        }
         if recorded.end.is_none() {
             self.home.clear().await?;
             recorded.state = RunState::Failed;

@@ -108,7 +108,17 @@ pub struct Sandbox {
     keepers: Mutex<BTreeMap<InstanceId, mpsc::Sender<Request>>>,
     tasks: Tasks,
     /// Held for as long as it is open. Last, so that nothing acts on the directory any more when it goes.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock on a sandbox's directory.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it is not enough: a process that another thread has just forked holds it until its exec.
+        let _ = self.0.unlock();
+    }
 }
 
 /// What the keepers of all instances share.
@@ -315,12 +325,12 @@ fn create(instances: &Path) -> Result<(), Error> {
     builder.recursive(true).mode(0o700).create(instances).map_err(failed("create", instances))
 }
 
-fn lock(directory: &Path) -> Result<File, Error> {
+fn lock(directory: &Path) -> Result<Lock, Error> {
     let path = directory.join("agent.lock");
     let opened = File::options().create(true).truncate(false).write(true).open(&path);
     let lock = opened.map_err(failed("open", &path))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(Error::Busy(directory.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
     }

@@ -33,7 +33,9 @@ const ROUND: Duration = Duration::from_millis(2);
 pub(super) enum Interrupt {
     /// Nothing: go on.
     None,
-    /// Somebody asked the unit to stop.
+    /// This process was told to end, as all are when the machine goes down: the instance may come back.
+    Leave,
+    /// The engine wants the instance to stop, and this assignment never to start again.
     Stop,
     /// The deadline came.
     Fence,

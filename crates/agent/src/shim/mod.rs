@@ -199,8 +199,8 @@ fn listen_for_signals(tasks: &Tasks, interrupt: &watch::Sender<Interrupt>) -> Re
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok::<(), io::Error>(()),
-                _ = terminate.recv() => raise(&interrupt, Interrupt::Stop),
-                _ = interrupted.recv() => raise(&interrupt, Interrupt::Stop),
+                _ = terminate.recv() => raise(&interrupt, Interrupt::Leave),
+                _ = interrupted.recv() => raise(&interrupt, Interrupt::Leave),
                 _ = hang_up.recv() => {}
             }
         }

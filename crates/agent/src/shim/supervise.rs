@@ -41,7 +41,7 @@ impl Supervisor {
         let mut starts = Starts::new(self.service.start_limit);
         let mut last = String::new();
         loop {
-            if self.runner.is_interrupted(Interrupt::Stop) {
+            if self.runner.is_interrupted(Interrupt::Leave) {
                 return self.interrupted(!last.is_empty(), false).await;
             }
             if !starts.admit(SystemClock.boot()) {
@@ -53,7 +53,7 @@ impl Supervisor {
                 return (RunState::Failed, End::Own, detail);
             }
             let (ran, killed) = self.once().await;
-            if self.runner.is_interrupted(Interrupt::Stop) {
+            if self.runner.is_interrupted(Interrupt::Leave) {
                 return self.interrupted(true, killed).await;
             }
             if !ran.outcome.restarts(self.service.restart) {
@@ -68,7 +68,7 @@ impl Supervisor {
             self.publisher.restarting(&last, &self.runner.output);
             tokio::select! {
                 biased;
-                () = self.runner.interrupted(Interrupt::Stop) => {}
+                () = self.runner.interrupted(Interrupt::Leave) => {}
                 () = tokio::time::sleep(self.service.restart_sec) => {}
             }
         }
@@ -91,7 +91,10 @@ impl Supervisor {
             return (RunState::Fenced, End::Fenced, detail);
         }
         let detail = if killed { "stopped, by SIGKILL after TimeoutStopSec=" } else { "stopped" };
-        (RunState::Exited, End::Stopped, detail.to_owned())
+        if self.runner.is_interrupted(Interrupt::Stop) {
+            return (RunState::Exited, End::Stopped, detail.to_owned());
+        }
+        (RunState::Exited, End::Lost, format!("{detail}, because its shim was told to end"))
     }
 
     /// One run: start, wait, stop. No process is left after it. Also says whether some had to be killed.
@@ -102,7 +105,7 @@ impl Supervisor {
             Some(broke) => ran_of(broke),
             None => self.attend(&mut main).await,
         };
-        if self.runner.is_interrupted(Interrupt::Stop)
+        if self.runner.is_interrupted(Interrupt::Leave)
             && self.publisher.state() != RunState::Stopping
         {
             self.publisher.set(RunState::Stopping, "", &self.runner.output);
@@ -124,7 +127,7 @@ impl Supervisor {
     /// Brings the unit up. The main process is left in `main` even where something later fails.
     async fn start(&self, main: &mut Option<Child>) -> Result<(), Break> {
         let (service, runner) = (&self.service, &self.runner);
-        let (limit, stop) = (service.timeout_start, Interrupt::Stop);
+        let (limit, stop) = (service.timeout_start, Interrupt::Leave);
         self.publisher.set(RunState::Starting, "", &runner.output);
         runner.sequence("ExecStartPre", &service.exec_start_pre, &[], limit, stop).await?;
         if service.kind == Kind::Oneshot {
@@ -149,7 +152,7 @@ impl Supervisor {
     async fn main(&self, line: Line<'_>, main: &mut Option<Child>) -> Result<(), Break> {
         let child = main.insert(self.runner.start(line, &[])?);
         let begun = self.runner.begun(line, child);
-        self.runner.within(line, self.service.timeout_start, Interrupt::Stop, begun).await??;
+        self.runner.within(line, self.service.timeout_start, Interrupt::Leave, begun).await??;
         self.publisher.set_pid(Some(child.pid), &self.runner.output);
         Ok(())
     }
@@ -161,7 +164,7 @@ impl Supervisor {
         self.publisher.set_pid(Some(child.pid), &self.runner.output);
         let begun = self.runner.begun(line, &mut child).await;
         let limit = self.service.timeout_start;
-        let exit = self.runner.within(line, limit, Interrupt::Stop, child.exit()).await?;
+        let exit = self.runner.within(line, limit, Interrupt::Leave, child.exit()).await?;
         let failed = match (begun, exit.result(&self.service)) {
             (Err(broke), _) => broke,
             (Ok(()), Outcome::Success) => return Ok(()),
@@ -182,7 +185,7 @@ impl Supervisor {
         if let (Some(child), Some(exec)) = (main.as_mut(), service.exec_start.first()) {
             tokio::select! {
                 biased;
-                () = runner.interrupted(Interrupt::Stop) => {}
+                () = runner.interrupted(Interrupt::Leave) => {}
                 exit = child.exit() => {
                     let ignored = exec.ignore_failure;
                     let outcome = exit.result(service);
@@ -194,7 +197,7 @@ impl Supervisor {
         }
         if ran.outcome == Outcome::Success && service.remain_after_exit && main.is_none() {
             self.publisher.set_pid(None, &runner.output);
-            runner.interrupted(Interrupt::Stop).await;
+            runner.interrupted(Interrupt::Leave).await;
         }
         // A unit that failed is not asked to stop; what is left of it is killed.
         if ran.outcome == Outcome::Success && !runner.is_interrupted(Interrupt::Fence) {

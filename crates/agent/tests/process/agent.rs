@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kato_agent::sandbox::{self, Sandbox};
 use kato_net::clock::SystemClock;
 use kato_units::engine::{RunState, UnitEngine as _};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
     Bench, assignment, block_on, config, ended, eventually, id, kill, main_pid, parent, running,
@@ -113,4 +114,28 @@ pub(crate) async fn what_a_shim_left_behind_is_killed_at_the_next_start() {
     let status = &sandbox.current()[&id("family@1")];
     assert_eq!((status.state, status.pid), (RunState::Failed, None));
     assert!(bench.processes().is_empty());
+}
+
+pub(crate) async fn a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_end() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    let unit = "ExecStart=/bin/sleep 600\nExecStop=/bin/sh -c 'echo > %S/stop'";
+    sandbox.start(assignment("quiet", unit), None).await.unwrap();
+    let pid = main_pid(&running(&sandbox, "quiet@1").await);
+    let shim = Pid::from_raw(parent(pid)).unwrap();
+    // The second is heard after the first, which therefore did nothing.
+    kill_process(shim, Signal::HUP).unwrap();
+    let mut newer = assignment("quiet", unit);
+    newer.generation = 2;
+    sandbox.start(newer.clone(), None).await.unwrap();
+    assert_eq!(bench.state("quiet@1", "stop").await, "\n", "the hang-up ended the shim");
+    let status = until(&sandbox, "quiet@1", |s| s.generation == 2 && s.pid.is_some()).await;
+    let shim = Pid::from_raw(parent(main_pid(&status))).unwrap();
+    kill_process(shim, Signal::TERM).unwrap();
+    let status = ended(&sandbox, "quiet@1").await;
+    assert!(status.detail.ends_with("its shim was told to end"), "{}", status.detail);
+    // As when the machine goes down: what was assigned comes back.
+    eventually("its shim is gone", || bench.processes().is_empty()).await;
+    sandbox.start(newer, None).await.unwrap();
+    running(&sandbox, "quiet@1").await;
 }

@@ -71,6 +71,7 @@ fn trials() -> Vec<Trial> {
         agent::a_killed_agent_leaves_its_units_running_and_starts_no_second_copy,
         agent::a_killed_shim_takes_its_unit_along,
         agent::what_a_shim_left_behind_is_killed_at_the_next_start,
+        agent::a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_end,
         deadline::a_singleton_is_gone_before_its_deadline_without_an_agent,
         deadline::an_extended_deadline_keeps_it_running,
         deadline::a_deadline_in_the_past_starts_nothing,

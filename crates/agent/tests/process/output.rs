@@ -15,8 +15,8 @@ pub(crate) async fn output_is_captured_rotated_and_followed() {
         n=0; while [ $$n -lt 3000 ]; do n=$$((n + 1)); echo "line $$n"; done; exec sleep 600'"#;
     sandbox.start(assignment("talk", unit), None).await.unwrap();
 
-    let mut lines = sandbox.log(id("talk@1"), true, 0).await.unwrap();
-    let first = lines.next().await.unwrap();
+    let mut lines = sandbox.log(id("talk@1"), true, 10).await.unwrap();
+    let first = tokio::time::timeout(PATIENCE, lines.next()).await.unwrap().unwrap();
     assert!(first.at > Timestamp(1_735_689_600_000), "before 2025");
     assert_eq!((first.source, first.text.as_str()), (LogSource::Stderr, "oops"));
     std::fs::write(bench.home("talk@1").join("state/go"), "").unwrap();
