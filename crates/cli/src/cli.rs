@@ -63,6 +63,7 @@ pub(crate) enum Verb {
     Delete(verbs::delete::Args),
     Version(verbs::version::Args),
     Completion(verbs::completion::Args),
+    Pki(verbs::pki::Args),
 }
 
 /// Reads a command line.

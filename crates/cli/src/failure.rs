@@ -10,6 +10,7 @@ use crate::output;
 use crate::output::style::{BAD, HINT};
 use crate::settings::SettingsError;
 use crate::verbs::VerbError;
+use crate::verbs::pki::PkiVerbError;
 
 /// The exit codes of every verb; docs/cli.md has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<Advice> {
         return Some(Advice { details: error.details(), hint: error.hint(), usage: false });
     }
     if let Some(error) = error.downcast_ref::<SettingsError>() {
+        return Some(Advice { hint: error.hint(), ..Advice::default() });
+    }
+    if let Some(error) = error.downcast_ref::<PkiVerbError>() {
         return Some(Advice { hint: error.hint(), ..Advice::default() });
     }
     let error = error.downcast_ref::<VerbError>()?;

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod logs;
 mod lookup;
+pub(crate) mod pki;
 pub(crate) mod plan;
 mod reading;
 pub(crate) mod status;
@@ -117,6 +118,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Delete(args) => client(delete::run(args, connection)),
         Verb::Version(args) => client(version::run(args, connection)),
         Verb::Completion(args) => completion::run(args),
+        Verb::Pki(args) => pki::run(args),
     }
 }
 
