@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use far::Pretence;
 use kato_proto::v1::{Change, ListMachinesResponse};
-use mesh::{Mesh, bare, closed, run, run_on_terminal, run_with_input};
+use mesh::{Mesh, bare, closed, run, run_on_terminal, run_with_input, silent};
 
 const UNIT: &str = "[Service]\nExecStart=true\n\n[X-Kato]\nCount=2\n";
 
@@ -126,8 +126,8 @@ async fn a_lost_coordinator_does_not_matter_while_another_answers() {
     let (well, _) = mesh.coordinator(Pretence::default()).await;
     let headless = Pretence { headless: true, ..Pretence::default() };
     let (cut_off, _) = mesh.coordinator(headless).await;
-    let closed = closed();
-    for addresses in [format!("{closed},{well}"), format!("{cut_off},{closed},{well}")] {
+    let (closed, (silent, _held)) = (closed(), silent());
+    for addresses in [format!("{closed},{silent},{well}"), format!("{cut_off},{closed},{well}")] {
         let ran = mesh.kato(&addresses, &["get", "workloads"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     }
@@ -174,6 +174,11 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         ),
         (other.command(&address, &["status"]), 1, "--ca (KATO_CACERT) is this mesh's root"),
         (mesh.command("nonsense", &["status"]), 1, "hint: write an address as HOST:PORT"),
+        (
+            mesh.command_as("operator-late", &address, &["status"]),
+            1,
+            "error: the certificate of spiffe://demo.com/operator/late expired 10d ago\n\nhint: ",
+        ),
         (bare(&["status"]), 1, "hint: `kato dev` starts a mesh on this machine"),
         (bare(&["--context", "prod", "status"]), 1, "error: no context \"prod\""),
     ] {
@@ -183,6 +188,10 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         assert_eq!(ran.stderr.matches("error:").count(), 1, "{ran:?}");
     }
     assert!(far.commits.lock().unwrap().is_empty());
+    let ran = run(&mut mesh.command_as("operator-soon", &address, &["get", "workloads"]));
+    assert_eq!(ran.code, 0);
+    let expected = "warning: the certificate of spiffe://demo.com/operator/soon expires in 2d\n";
+    assert_eq!(ran.stderr, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

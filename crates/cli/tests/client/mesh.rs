@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kato_core::Timestamp;
 use kato_net::clock::{Clock, SystemClock};
 use kato_net::pki::{Authority, Overwrite};
 use kato_net::tls::{Credentials, TlsTransport};
@@ -50,8 +51,16 @@ impl Mesh {
         let root = Authority::root(domain, SystemClock.wall(), 100 * DAY).unwrap();
         root.store(directory.path(), "ca", Overwrite::Refuse).unwrap();
         let mesh = Self { directory, root };
-        for role in ["coordinator/dub", "operator/ada", "reader/grafana"] {
-            let issued = mesh.root.issue(role.parse().unwrap(), &[], SystemClock.wall(), 30 * DAY);
+        let now = SystemClock.wall();
+        let long_ago = Timestamp(now.0 - 40 * 86_400_000);
+        for (role, from, days) in [
+            ("coordinator/dub", now, 30),
+            ("operator/ada", now, 30),
+            ("operator/soon", now, 3),
+            ("operator/late", long_ago, 30),
+            ("reader/grafana", now, 30),
+        ] {
+            let issued = mesh.root.issue(role.parse().unwrap(), &[], from, days * DAY);
             let name = role.replace('/', "-");
             issued.unwrap().store(mesh.directory.path(), &name, Overwrite::Refuse).unwrap();
         }
@@ -142,6 +151,12 @@ pub(crate) fn run_on_terminal(command: &mut Command, typed: &str) -> Ran {
     let mut ours = File::from(ours);
     ours.write_all(typed.as_bytes()).unwrap();
     run(command.stdin(theirs))
+}
+
+/// An address on which somebody listens who never says a word, while it is held.
+pub(crate) fn silent() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    (listener.local_addr().unwrap().to_string(), listener)
 }
 
 /// An address on which nobody listens.
