@@ -57,8 +57,11 @@ pub(crate) fn from_findings(findings: &[Finding]) -> Status {
 
 fn violation(finding: &Finding) -> FieldViolation {
     let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-    let key = finding.key.as_ref().map(|key| format!(" {key}=")).unwrap_or_default();
-    FieldViolation::new(format!("{}{line}{key}", finding.file), finding.to_string())
+    let place = format!("{}{line}", finding.file);
+    let whole = finding.to_string();
+    let what =
+        whole.strip_prefix(&place).map_or(&*whole, |rest| rest.trim_start_matches([':', ' ']));
+    FieldViolation::new(place, what)
 }
 
 /// A field of a request that makes no sense.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use kato_core::{Command, RejectionKind, Revision, Workload, WorkloadName};
+use kato_core::{Command, MicroDollars, RejectionKind, Revision, Workload, WorkloadName};
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
 use tokio::sync::mpsc;
@@ -92,6 +92,11 @@ impl WorkloadService {
                 let workload = known.map(|known| snapshot.whole().workload(known));
                 let mut workload = workload.unwrap_or_default();
                 workload.spec = Some(view::spec(&spec));
+                if change != pb::Change::None {
+                    let prices = plan.targets.iter().map(|t| t.quote.price_micros_per_hour);
+                    workload.price_micros_per_hour = prices.sum::<MicroDollars>().0;
+                    workload.placed = u32::try_from(plan.targets.len()).unwrap_or(u32::MAX);
+                }
                 return Ok(answer(workload, &plan));
             }
             let kept = plan.clone();

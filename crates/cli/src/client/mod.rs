@@ -1,0 +1,245 @@
+//! The client's side of the API: connect to the first coordinator that answers, call it with a deadline,
+//! and go on to the next one when a read finds it cut off from the others.
+
+mod call;
+mod dial;
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_net::clock::{Clock, SystemClock};
+use kato_net::tls::{Credentials, CredentialsError, TlsTransport};
+use kato_net::{Identity, Transport};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+pub(crate) use call::{CallError, Intent};
+pub(crate) use pages::Paged;
+
+use crate::output::{self, units};
+use crate::settings::Settings;
+use dial::{Attempt, Dialer};
+use pages::PAGE_SIZE;
+
+/// From when on an expiring certificate is spoken of.
+const EXPIRY_WARNING: Duration = Duration::from_hours(24 * 7);
+
+/// How much longer the server is given than this side waits, so that this side's message is the one shown.
+const SERVER_GRACE: Duration = Duration::from_secs(1);
+
+/// A connection that tells the server the deadline of each call.
+pub(crate) type Calls = InterceptedService<Channel, Deadline>;
+
+/// Why a call was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("your credentials cannot be used")]
+    Credentials(#[source] Box<CredentialsError>),
+    #[error("the certificate of {identity} expired {ago} ago")]
+    Expired { identity: Box<Identity>, ago: String },
+    #[error("no coordinator answers")]
+    NoAnswer { attempts: Vec<Attempt> },
+    #[error(transparent)]
+    Call(#[from] Box<CallError>),
+    #[error("the pages of the list do not end")]
+    Pages,
+}
+
+impl ClientError {
+    /// Whether the coordinator answered that there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Call(call) if call.code() == Code::NotFound)
+    }
+
+    /// Whether the coordinators cannot agree at the moment.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Call(call) if call.code() == Code::Unavailable)
+    }
+
+    /// Further lines.
+    pub(crate) fn details(&self) -> Vec<String> {
+        match self {
+            Self::NoAnswer { attempts } => attempts.iter().map(Attempt::to_string).collect(),
+            Self::Call(call) => call.details(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            // What is wrong with a file says what would be right.
+            Self::Credentials(error) if matches!(**error, CredentialsError::Pem(_)) => None,
+            Self::Credentials(_) => Some(
+                "`kato pki show FILE` shows whose a certificate is, and how long it is valid"
+                    .to_owned(),
+            ),
+            Self::Expired { identity, .. } => {
+                let role = identity.role.to_string().replace('/', " ");
+                Some(format!(
+                    "whoever holds the mesh's root makes a new one: kato pki issue {role}"
+                ))
+            }
+            Self::NoAnswer { attempts } => Some(dial::hint(attempts)),
+            Self::Call(call) => call.hint(),
+            Self::Pages => Some("the coordinator is at fault: `kato version` shows its".to_owned()),
+        }
+    }
+}
+
+/// Adds the deadline to a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Option<Duration>);
+
+impl Interceptor for Deadline {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(timeout) = self.0 {
+            request.set_timeout(timeout + SERVER_GRACE);
+        }
+        Ok(request)
+    }
+}
+
+/// A connection to one coordinator, and the others that may take its place.
+pub(crate) struct Client {
+    dialer: Dialer,
+    channel: Channel,
+    identity: Identity,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects to the first coordinator that answers.
+    pub(crate) async fn connect(settings: Settings) -> Result<Self, ClientError> {
+        let failed = |error| ClientError::Credentials(Box::new(error));
+        let credentials = Credentials::load(&settings.ca, &settings.certificate, &settings.key);
+        let credentials = credentials.map_err(failed)?;
+        check_validity(&credentials)?;
+        let transport = TlsTransport::new(credentials, Arc::new(SystemClock)).map_err(failed)?;
+        let identity = transport.identity().clone();
+        let mut dialer = Dialer::new(Arc::new(transport), settings.addresses);
+        let channel = dialer.next().await?;
+        Ok(Self { dialer, channel, identity, timeout: settings.timeout })
+    }
+
+    /// Asks something that changes nothing. A coordinator that is cut off from the others is left for the
+    /// next one that answers.
+    pub(crate) async fn read<T>(
+        &mut self,
+        call: impl AsyncFn(Calls) -> Result<Response<T>, Status>,
+    ) -> Result<T, ClientError> {
+        loop {
+            let error = match self.once(Intent::Read, &call).await {
+                Err(error) if error.is_unavailable() => error,
+                answered => return answered,
+            };
+            match self.dialer.next().await {
+                Ok(channel) => self.channel = channel,
+                Err(_) => return Err(error),
+            }
+        }
+    }
+
+    /// Changes something: asked once, because an error may come after the change.
+    pub(crate) async fn write<T>(
+        &mut self,
+        call: impl AsyncFn(Calls) -> Result<Response<T>, Status>,
+    ) -> Result<T, ClientError> {
+        self.once(Intent::Write, &call).await
+    }
+
+    /// Reads all pages of a list as one answer.
+    pub(crate) async fn list<L: Paged>(
+        &mut self,
+        call: impl AsyncFn(Calls, Option<kato_proto::v1::Page>) -> Result<Response<L>, Status>,
+    ) -> Result<L, ClientError> {
+        let mut whole: Option<L> = None;
+        let mut token = String::new();
+        loop {
+            let page = kato_proto::v1::Page { size: PAGE_SIZE, token: token.clone() };
+            let answer = self.read(async |calls| call(calls, Some(page.clone())).await).await?;
+            let (merged, next) = pages::merge(whole, answer);
+            if next.is_empty() {
+                return Ok(merged);
+            }
+            if next == token {
+                return Err(ClientError::Pages);
+            }
+            (whole, token) = (Some(merged), next);
+        }
+    }
+
+    /// Opens a stream: only its opening has the deadline of a call.
+    pub(crate) async fn stream<T>(
+        &mut self,
+        call: impl AsyncFn(Calls) -> Result<Response<Streaming<T>>, Status>,
+    ) -> Result<Streaming<T>, ClientError> {
+        let calls = InterceptedService::new(self.channel.clone(), Deadline(None));
+        self.limited(Intent::Stream, call(calls)).await
+    }
+
+    /// The next message of a stream. One that waits for things to happen may be silent for as long as nothing
+    /// does; the pings of the connection tell whether it still stands.
+    pub(crate) async fn message<T>(
+        &self,
+        stream: &mut Streaming<T>,
+        waits: bool,
+    ) -> Result<Option<T>, ClientError> {
+        let message = stream.message();
+        let next = if waits { message.await } else { self.in_time(message).await };
+        next.map_err(|status| self.failed(Intent::Stream, status))
+    }
+
+    async fn once<T>(
+        &self,
+        intent: Intent,
+        call: &impl AsyncFn(Calls) -> Result<Response<T>, Status>,
+    ) -> Result<T, ClientError> {
+        let calls = InterceptedService::new(self.channel.clone(), Deadline(Some(self.timeout)));
+        self.limited(intent, call(calls)).await
+    }
+
+    async fn limited<T>(
+        &self,
+        intent: Intent,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
+        let answered = self.in_time(call).await;
+        answered.map(Response::into_inner).map_err(|status| self.failed(intent, status))
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(format!("no answer within {:?}", self.timeout)))
+        })
+    }
+
+    fn failed(&self, intent: Intent, status: Status) -> ClientError {
+        let address = self.dialer.address().to_owned();
+        let identity = self.identity.clone();
+        Box::new(CallError::new(status, address, identity, intent)).into()
+    }
+}
+
+/// Refuses a certificate that every coordinator would refuse, and speaks of one that is about to end.
+fn check_validity(credentials: &Credentials) -> Result<(), ClientError> {
+    let (now, end) = (SystemClock.wall(), credentials.expires_at());
+    let identity = credentials.identity();
+    if end <= now {
+        let ago = units::age(now.since(end));
+        return Err(ClientError::Expired { identity: identity.clone().into(), ago });
+    }
+    let left = end.since(now);
+    if left < EXPIRY_WARNING {
+        output::warn(&format!("the certificate of {identity} expires in {}", units::age(left)));
+    }
+    Ok(())
+}

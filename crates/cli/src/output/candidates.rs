@@ -1,0 +1,114 @@
+//! A decision as people ask for it before they say yes: every datacenter, what an instance would cost there,
+//! and why it was taken or not.
+
+use kato_proto::v1::{ApplyResponse, Candidate, Change, Decision, Market, Offer, Quote};
+
+use super::style::{BAD, FAINT, GOOD, STRONG, WARN, paint};
+use super::table::{Cell, Table};
+use super::units::{count, latency, money};
+use super::{plain, plain_lines};
+
+/// What would change, and what it would cost.
+pub(crate) fn plan(response: &ApplyResponse) -> String {
+    let mut text = format!("{}\n", change(response));
+    if let Some(decision) = response.decision.as_ref().filter(|d| !d.candidates.is_empty()) {
+        text += &format!("\n{}", candidates(decision));
+    }
+    text += &format!("\n{}", total(response));
+    for warning in &response.warnings {
+        text += &format!("{} {}\n", paint(WARN, "warning:"), plain_lines(warning));
+    }
+    text
+}
+
+/// `web would be created: 2 instances of 100m CPU, 64 MiB each`.
+fn change(response: &ApplyResponse) -> String {
+    let workload = response.workload.clone().unwrap_or_default();
+    let spec = workload.spec.unwrap_or_default();
+    let word = match response.change() {
+        Change::Created => format!("would be {}", paint(GOOD, "created")),
+        Change::Updated => format!("would be {}", paint(WARN, "updated")),
+        Change::None => "would stay as it is".to_owned(),
+        Change::Unspecified => "would change in a way that this kato does not know".to_owned(),
+    };
+    let instances = count(spec.count.max(1), "instance");
+    let each = super::units::resources(spec.request.as_ref());
+    let name = paint(STRONG, &plain(&spec.name));
+    let kind = if spec.singleton { ", a singleton" } else { "" };
+    format!("{name} {word}: {instances} of {each} each{kind}")
+}
+
+fn total(response: &ApplyResponse) -> String {
+    let price = response.workload.as_ref().map_or(0, |w| w.price_micros_per_hour);
+    let mut text = format!("Total {}/h", money(price));
+    let bought = response.decision.as_ref().map_or(0, |d| d.candidates.iter().map(buys).sum());
+    if bought > 0 {
+        text += &format!(", {} to buy", count(bought, "machine"));
+    }
+    if response.unplaced > 0 {
+        let left = format!("{} without a place", count(response.unplaced, "instance"));
+        text += &format!(", {}", paint(BAD, &left));
+    }
+    text + "\n"
+}
+
+/// How many machines are bought: within one decision one for each instance.
+fn buys(candidate: &Candidate) -> u32 {
+    if candidate.quote.as_ref().is_some_and(|quote| quote.buy) { candidate.chosen } else { 0 }
+}
+
+/// Every datacenter of a decision.
+pub(crate) fn candidates(decision: &Decision) -> String {
+    let all = &decision.candidates;
+    let quote = |c: &Candidate| c.quote.clone();
+    Table::new(all.len())
+        .left("DATACENTER", all.iter().map(name))
+        .left(
+            "OFFER",
+            all.iter().map(|c| offer_name(quote(c).and_then(|q| q.offer).as_ref()).into()),
+        )
+        .left("MACHINE", all.iter().map(|c| machine(c.quote.as_ref()).into()))
+        .money("$/H", all.iter().map(|c| quote(c).map(|q| q.price_micros_per_hour)))
+        .right("LATENCY", all.iter().map(|c| candidate_latency(c).into()))
+        .money("TOTAL $/H", all.iter().map(|c| quote(c).map(|q| q.total_micros_per_hour)))
+        .left("", all.iter().map(verdict))
+        .render()
+}
+
+/// A datacenter, in bold where it was chosen.
+pub(crate) fn name(candidate: &Candidate) -> Cell {
+    let style = if candidate.chosen > 0 { STRONG } else { super::style::PLAIN };
+    Cell::styled(&candidate.datacenter, style)
+}
+
+/// What became of a datacenter.
+pub(crate) fn verdict(candidate: &Candidate) -> Cell {
+    match (candidate.chosen, candidate.refusal.as_str()) {
+        (0, "") => Cell::styled("costs more", FAINT),
+        (0, refusal) => Cell::styled(refusal, FAINT),
+        (chosen, _) => Cell::styled(format!("CHOSEN ×{chosen}"), GOOD),
+    }
+}
+
+/// What is sold, and in which market where that is not the ordinary one.
+pub(crate) fn offer_name(offer: Option<&Offer>) -> String {
+    match offer {
+        Some(offer) if offer.market() == Market::Spot => format!("{} (spot)", offer.kind),
+        Some(offer) => offer.kind.clone(),
+        None => "-".to_owned(),
+    }
+}
+
+/// Whether money would be spent on a new machine.
+pub(crate) fn machine(quote: Option<&Quote>) -> &'static str {
+    match quote {
+        Some(quote) if quote.buy => "to buy",
+        Some(_) => "running",
+        None => "-",
+    }
+}
+
+/// The latency of a candidate; `-` without demand.
+pub(crate) fn candidate_latency(candidate: &Candidate) -> String {
+    candidate.latency_us.map_or_else(|| "-".to_owned(), latency)
+}

@@ -1,0 +1,233 @@
+//! One thing with all that is known of it: what `describe` prints.
+
+use anstyle::Style;
+use kato_core::Timestamp;
+use kato_proto::v1::{
+    Datacenter, Event, Failover, Instance, Machine, RunState, SpotPolicy, Spread,
+};
+use kato_proto::v1::{Workload, WorkloadSpec};
+
+use super::candidates::{machine as running_or_bought, offer_name};
+use super::style::{BAD, GOOD, PLAIN, STRONG, WARN, paint};
+use super::units::{cpu, memory, moment, money, resources, since};
+use super::{lists, plain};
+
+/// Names with what is said of them, the latter below each other.
+#[derive(Default)]
+pub(crate) struct Fields(Vec<(&'static str, String)>);
+
+impl Fields {
+    /// Adds a field; an empty one is left out.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.push((name, value));
+        }
+        self
+    }
+
+    pub(crate) fn render(&self) -> String {
+        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 3;
+        self.0.iter().fold(String::new(), |text, (name, value)| {
+            let name = format!("{name}{}", " ".repeat(width - name.len()));
+            let value = value.replace('\n', &format!("\n{}", " ".repeat(width)));
+            format!("{text}{}{value}\n", paint(STRONG, &name))
+        })
+    }
+}
+
+/// A run state in a word, and how it looks.
+pub(crate) fn state(state: RunState) -> (&'static str, Style) {
+    match state {
+        RunState::Unspecified => ("-", PLAIN),
+        RunState::Pending => ("pending", WARN),
+        RunState::Starting => ("starting", PLAIN),
+        RunState::Running => ("running", GOOD),
+        RunState::Restarting => ("restarting", WARN),
+        RunState::Stopping => ("stopping", PLAIN),
+        RunState::Exited => ("exited", PLAIN),
+        RunState::Failed => ("failed", BAD),
+        RunState::Fenced => ("fenced", BAD),
+        RunState::Unknown => ("unknown", WARN),
+        RunState::Unplaceable => ("unplaceable", BAD),
+    }
+}
+
+/// A workload, its instances and its specification.
+pub(crate) fn workload(workload: &Workload, instances: &[Instance], now: Timestamp) -> String {
+    let spec = workload.spec.clone().unwrap_or_default();
+    let changed = format!(
+        "{} ago (generation {}, revision {})",
+        since(workload.applied_at_unix_ms, now),
+        workload.generation,
+        workload.revision
+    );
+    let count = spec.count.max(1);
+    let mut running =
+        format!("{} of {count} running, {} placed", workload.running, workload.placed);
+    if workload.current < workload.placed {
+        running += &format!(", {} of the present generation", workload.current);
+    }
+    if workload.unplaceable > 0 {
+        let without = format!("{} without a place", workload.unplaceable);
+        running += &format!(", {}", paint(BAD, &without));
+    }
+    let fields = Fields::default()
+        .with("Workload", paint(STRONG, &plain(&spec.name)))
+        .with("Instances", running)
+        .with("Changed", changed)
+        .with("Price", format!("{}/h", money(workload.price_micros_per_hour)));
+    let mut text = specification(fields, &spec).render();
+    text += &format!("\n{}", lists::placements(instances, now, false).render());
+    if !spec.unit.is_empty() {
+        let unit = spec.unit.lines().map(|line| format!("  {}\n", plain_line(line)));
+        text += &format!("\nUnit file:\n{}", unit.collect::<String>());
+    }
+    text
+}
+
+/// A line of a unit file: its indentation stays.
+fn plain_line(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+}
+
+fn specification(fields: Fields, spec: &WorkloadSpec) -> Fields {
+    let near = spec.demand.iter().map(|demand| {
+        let weight = if demand.weight == 0.0 { 1.0 } else { demand.weight };
+        format!("{} (weight {weight})", plain(&demand.place))
+    });
+    let price = |micros: Option<i64>| micros.map(|m| format!("{}/h", money(m))).unwrap_or_default();
+    let rate = spec.latency_price_micros_per_ms_hour;
+    fields
+        .with("Each takes", resources(spec.request.as_ref()))
+        .with("Near", near.collect::<Vec<_>>().join(", "))
+        .with("Max latency", spec.latency_ms_max.map(|ms| format!("{ms} ms")).unwrap_or_default())
+        .with("Max price", price(spec.price_micros_per_hour_max))
+        .with(
+            "Latency price",
+            rate.map(|m| format!("{} a ms and hour", money(m))).unwrap_or_default(),
+        )
+        .with("Datacenters", spec.datacenters.join(", "))
+        .with(
+            "Spot",
+            match spec.spot() {
+                SpotPolicy::Allowed => "allowed",
+                SpotPolicy::Required => "required",
+                SpotPolicy::Never | SpotPolicy::Unspecified => "never",
+            },
+        )
+        .with("Spread", if spec.spread() == Spread::Datacenter { "one a datacenter" } else { "" })
+        .with("Singleton", if spec.singleton { "yes" } else { "" })
+        .with("Failover", if spec.failover() == Failover::Never { "never" } else { "auto" })
+        .with("Ports", spec.ports.join(", "))
+}
+
+/// One instance.
+pub(crate) fn placement(instance: &Instance, events: &[Event], now: Timestamp) -> String {
+    let (word, style) = state(instance.state());
+    let mut said = paint(style, word);
+    if instance.state_since_unix_ms > 0 {
+        said += &format!(" for {}", since(instance.state_since_unix_ms, now));
+    }
+    if !instance.detail.is_empty() {
+        said += &format!(" ({})", plain(&instance.detail));
+    }
+    let placed = match instance.placed_at_unix_ms {
+        0 => String::new(),
+        at => format!(
+            "{} ago (epoch {}, generation {})",
+            since(at, now),
+            instance.epoch,
+            instance.generation
+        ),
+    };
+    let endpoints = instance.endpoints.iter().map(lists::endpoint).collect::<Vec<_>>();
+    let fields = Fields::default()
+        .with("Instance", paint(STRONG, &plain(&instance.id)))
+        .with("State", said)
+        .with("No place", paint_if(BAD, &plain(&instance.unplaceable)))
+        .with("Datacenter", plain(&instance.datacenter))
+        .with("Cell", plain(&instance.cell))
+        .with("Machine", plain(&instance.machine))
+        .with("Placed", placed)
+        .with("Restarts", instance.restarts.to_string())
+        .with("Endpoints", endpoints.join("\n"));
+    let fields = quote(fields, instance);
+    format!("{}{}", fields.render(), recent(events))
+}
+
+fn quote(fields: Fields, instance: &Instance) -> Fields {
+    let Some(quote) = &instance.quote else { return fields };
+    let offer = offer_name(quote.offer.as_ref());
+    fields
+        .with("Offer", format!("{offer}, {} when it was placed", running_or_bought(Some(quote))))
+        .with(
+            "Price",
+            format!(
+                "{}/h, and {}/h for latency",
+                money(quote.price_micros_per_hour),
+                money(quote.latency_micros_per_hour)
+            ),
+        )
+}
+
+fn paint_if(style: Style, text: &str) -> String {
+    if text.is_empty() { String::new() } else { paint(style, text) }
+}
+
+/// A datacenter and its machines.
+pub(crate) fn datacenter(
+    datacenter: &Datacenter,
+    machines: &[Machine],
+    events: &[Event],
+    now: Timestamp,
+) -> String {
+    let regions = datacenter.regions.iter().map(|r| format!("{} {}", r.provider, r.region));
+    let place = datacenter.location.map(lists::coordinates).unwrap_or_default();
+    let silent = datacenter.silent_ms.map(std::time::Duration::from_millis);
+    let heard =
+        silent.map_or_else(|| "never".to_owned(), |s| format!("{} ago", super::units::age(s)));
+    let fields = Fields::default()
+        .with("Datacenter", paint(STRONG, &plain(&datacenter.name)))
+        .with("Health", lists::health_text(datacenter, now))
+        .with("Coordinator", format!("{}, last heard {heard}", plain(&datacenter.address)))
+        .with("Location", place)
+        .with("Regions", regions.collect::<Vec<_>>().join(", "))
+        .with("Instances", datacenter.instances.to_string());
+    let machines = lists::machines(machines, now, false).render();
+    format!("{}\n{machines}{}", fields.render(), recent(events))
+}
+
+/// A machine and what runs on it.
+pub(crate) fn machine(machine: &Machine, instances: &[Instance], now: Timestamp) -> String {
+    let (has, used) =
+        (machine.resources.unwrap_or_default(), machine.allocated.unwrap_or_default());
+    let offer = machine.offer.as_ref();
+    let bought = offer.map(|o| {
+        let name = offer_name(Some(o));
+        format!("{} {} {name}, {}/h", o.provider, o.region, money(o.price_micros_per_hour))
+    });
+    let fields = Fields::default()
+        .with("Machine", paint(STRONG, &plain(&machine.id)))
+        .with("State", lists::machine_state_text(machine))
+        .with("Address", plain(&machine.address))
+        .with("CPU", format!("{} of {} allocated", cpu(used.cpu_millis), cpu(has.cpu_millis)))
+        .with(
+            "Memory",
+            format!("{} of {} allocated", memory(used.memory_bytes), memory(has.memory_bytes)),
+        )
+        .with("Offer", bought.unwrap_or_default())
+        .with("Incarnation", machine.incarnation.to_string());
+    format!("{}\n{}", fields.render(), lists::placements(instances, now, false).render())
+}
+
+/// What happened lately, where something did.
+fn recent(events: &[Event]) -> String {
+    if events.is_empty() {
+        return String::new();
+    }
+    events.iter().fold("\nEvents:\n".to_owned(), |text, event| {
+        let message = plain(&event.message);
+        format!("{text}  {}  {}  {message}\n", moment(event.at_unix_ms), plain(&event.kind))
+    })
+}

@@ -1,0 +1,113 @@
+//! Why an instance is where it is: for each datacenter the terms of its score, or the filter that removed it.
+
+use kato_core::Timestamp;
+use kato_proto::v1::{Candidate, Decision, ExplainResponse, Instance, Quote};
+
+use super::candidates::{candidate_latency, machine, name, offer_name, verdict};
+use super::details::state;
+use super::plain;
+use super::style::{BAD, STRONG, paint};
+use super::table::Table;
+use super::units::{money, since};
+
+/// The whole answer.
+pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String {
+    let instance = response.instance.clone().unwrap_or_default();
+    let mut text = place(&instance, now);
+    let Some(decision) = &response.decision else {
+        return text + "\nNo decision has been made for it yet.\n";
+    };
+    let rate = money(decision.latency_price_micros_per_ms_hour);
+    text += &format!(
+        "\nDecided {} ago: the least of price and latency together, at {rate} a millisecond and hour.\n",
+        since(decision.at_unix_ms, now)
+    );
+    let (feasible, removed): (Vec<&Candidate>, Vec<&Candidate>) =
+        decision.candidates.iter().partition(|c| c.refusal.is_empty() || c.chosen > 0);
+    if feasible.is_empty() {
+        text += "No datacenter would do.\n";
+    } else {
+        text += &format!("\n{}", scores(&feasible));
+    }
+    if !removed.is_empty() {
+        text += &format!("\nRemoved by a filter:\n{}", filters(&removed));
+    }
+    text + &prices(decision, now)
+}
+
+/// Where it is now, in a line or two.
+fn place(instance: &Instance, now: Timestamp) -> String {
+    let id = paint(STRONG, &plain(&instance.id));
+    let mut text = if instance.datacenter.is_empty() {
+        format!("{id} has no place\n")
+    } else {
+        let machine = match instance.machine.as_str() {
+            "" => format!("{}, no machine yet", instance.cell),
+            machine => machine.to_owned(),
+        };
+        let (state, style) = state(instance.state());
+        format!(
+            "{id} is placed in {} ({}) {} ago, epoch {}: {}\n",
+            paint(STRONG, &plain(&instance.datacenter)),
+            plain(&machine),
+            since(instance.placed_at_unix_ms, now),
+            instance.epoch,
+            paint(style, state),
+        )
+    };
+    if !instance.unplaceable.is_empty() {
+        text += &format!("{} {}\n", paint(BAD, "no place is found:"), plain(&instance.unplaceable));
+    }
+    text
+}
+
+/// Price and latency, in dollars, and their sum.
+fn scores(candidates: &[&Candidate]) -> String {
+    let quote = |pick: fn(&Quote) -> i64| {
+        candidates.iter().map(move |c| c.quote.as_ref().map(pick)).collect::<Vec<_>>()
+    };
+    Table::new(candidates.len())
+        .left("DATACENTER", candidates.iter().map(|c| name(c)))
+        .money("PRICE $/H", quote(|q| q.price_micros_per_hour))
+        .right("LATENCY", candidates.iter().map(|c| candidate_latency(c).into()))
+        .money("+ LATENCY $/H", quote(|q| q.latency_micros_per_hour))
+        .money("= TOTAL $/H", quote(|q| q.total_micros_per_hour))
+        .left("", candidates.iter().map(|c| verdict(c)))
+        .render()
+}
+
+fn filters(candidates: &[&Candidate]) -> String {
+    Table::new(candidates.len())
+        .left("DATACENTER", candidates.iter().map(|c| name(c)))
+        .right("LATENCY", candidates.iter().map(|c| candidate_latency(c).into()))
+        .left("WHY", candidates.iter().map(|c| c.refusal.as_str().into()))
+        .render()
+}
+
+/// What the prices are of, where they were read, and how old they were when it was decided.
+fn prices(decision: &Decision, now: Timestamp) -> String {
+    let quoted: Vec<(&Candidate, &Quote)> =
+        decision.candidates.iter().filter_map(|c| Some((c, c.quote.as_ref()?))).collect();
+    if quoted.is_empty() {
+        return String::new();
+    }
+    let offer = |quote: &Quote| quote.offer.clone().unwrap_or_default();
+    let table = Table::new(quoted.len())
+        .left("DATACENTER", quoted.iter().map(|(c, _)| name(c)))
+        .left("OFFER", quoted.iter().map(|(_, q)| offer_name(q.offer.as_ref()).into()))
+        .left(
+            "REGION",
+            quoted.iter().map(|(_, q)| format!("{} {}", offer(q).provider, offer(q).region).into()),
+        )
+        .left("MACHINE", quoted.iter().map(|(_, q)| machine(Some(q)).into()))
+        .money(
+            "WHOLE MACHINE $/H",
+            quoted.iter().map(|(_, q)| Some(offer(q).price_micros_per_hour)),
+        )
+        .right(
+            "PRICE READ",
+            quoted.iter().map(|(_, q)| since(offer(q).priced_at_unix_ms, now).into()),
+        )
+        .left("FROM", quoted.iter().map(|(_, q)| offer(q).source.into()));
+    format!("\nPrices (on a running machine an instance pays its share):\n{}", table.render())
+}

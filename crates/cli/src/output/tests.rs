@@ -1,0 +1,129 @@
+//! What is printed for hand-made messages: wide, narrow and empty.
+
+use anstream::adapter::strip_str;
+use insta::assert_snapshot;
+use kato_core::Timestamp;
+use kato_proto::v1::{
+    ApplyResponse, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo,
+};
+
+use super::candidates::plan;
+use super::samples as sample;
+use super::table::Table;
+use super::{Format, details, explanation, lists, overview};
+
+const NOW: Timestamp = Timestamp(sample::NOW);
+
+fn text(styled: &str) -> String {
+    strip_str(styled).to_string()
+}
+
+fn table(table: &Table) -> String {
+    text(&table.render())
+}
+
+#[test]
+fn plans() {
+    assert_snapshot!("plan_created", text(&plan(&sample::plan(Change::Created))));
+    let mut tight = sample::plan(Change::Updated);
+    tight.unplaced = 1;
+    for candidate in &mut tight.decision.as_mut().unwrap().candidates {
+        candidate.chosen = u32::from(candidate.datacenter == "lhr");
+    }
+    assert_snapshot!("plan_in_part", text(&plan(&tight)));
+    let nothing = ApplyResponse { decision: None, warnings: vec![], ..sample::plan(Change::None) };
+    assert_snapshot!("plan_unchanged", text(&plan(&nothing)));
+}
+
+#[test]
+fn explanations() {
+    let explain = |response: &ExplainResponse| text(&explanation::explanation(response, NOW));
+    assert_snapshot!("explain", explain(&sample::explanation()));
+    let mut nowhere = sample::explanation();
+    nowhere.instance = sample::instances().into_iter().next();
+    nowhere.decision.as_mut().unwrap().candidates.drain(..2);
+    assert_snapshot!("explain_unplaceable", explain(&nowhere));
+    assert_snapshot!(
+        "explain_undecided",
+        explain(&ExplainResponse {
+            instance: Some(Instance { id: "web@9".to_owned(), ..Instance::default() }),
+            ..ExplainResponse::default()
+        })
+    );
+}
+
+#[test]
+fn overviews() {
+    let show =
+        |status: &GetStatusResponse| text(&overview::overview(status, &sample::datacenters(), NOW));
+    assert_snapshot!("status_one_lost", show(&sample::status()));
+    let well = GetStatusResponse {
+        may_lose: 1,
+        machines_suspended: 0,
+        running: 3,
+        unplaceable: 0,
+        ..sample::status()
+    };
+    assert_snapshot!("status_well", show(&well));
+    let mut headless = sample::status();
+    headless.leader.clear();
+    headless.members.iter_mut().for_each(|member| member.leader = false);
+    headless.members[1].silent_ms = None;
+    let read = ReadInfo { stale: true, age_ms: 71_000, ..headless.read.take().unwrap() };
+    headless.read = Some(read);
+    assert_snapshot!("status_headless", text(&overview::overview(&headless, &[], NOW)));
+}
+
+#[test]
+fn tables() {
+    let workloads = [sample::workload("web", 2), {
+        let mut db = sample::workload("db", 1);
+        (db.placed, db.running, db.current, db.unplaceable) = (0, 0, 0, 1);
+        db.price_micros_per_hour = 0;
+        db
+    }];
+    let instances = sample::instances();
+    let both =
+        |show: &dyn Fn(bool) -> Table| format!("{}\n{}", table(&show(false)), table(&show(true)));
+    assert_snapshot!("workloads", both(&|wide| lists::workloads(&workloads, NOW, wide)));
+    assert_snapshot!("placements", both(&|wide| lists::placements(&instances, NOW, wide)));
+    assert_snapshot!("machines", both(&|wide| lists::machines(&sample::machines(), NOW, wide)));
+    let datacenters = sample::datacenters();
+    assert_snapshot!("datacenters", both(&|wide| lists::datacenters(&datacenters, NOW, wide)));
+    assert_snapshot!("offers", both(&|wide| lists::offers(&sample::offers(), NOW, wide)));
+    assert_snapshot!("cells", table(&lists::cells(&sample::cells())));
+    assert_snapshot!("endpoints", table(&lists::endpoints(&instances)));
+    assert_snapshot!("events", table(&lists::events(&sample::events())));
+    assert_snapshot!("empty", table(&lists::placements(&[], NOW, true)));
+}
+
+#[test]
+fn descriptions() {
+    let (instances, events) = (sample::instances(), sample::events());
+    let workload = details::workload(&sample::workload("web", 2), &instances[1..], NOW);
+    assert_snapshot!("describe_workload", text(&workload));
+    assert_snapshot!(
+        "describe_placement",
+        text(&details::placement(&instances[2], &events[1..2], NOW))
+    );
+    let (datacenters, machines) = (sample::datacenters(), sample::machines());
+    let lost = details::datacenter(&datacenters[2], &machines[2..], &events[2..], NOW);
+    assert_snapshot!("describe_datacenter", text(&lost));
+    assert_snapshot!(
+        "describe_machine",
+        text(&details::machine(&machines[0], &instances[1..2], NOW))
+    );
+}
+
+#[test]
+fn documents_are_the_messages_of_the_api() {
+    let cells = &sample::cells()[1];
+    assert_snapshot!("json", super::document(Format::Json, cells).unwrap());
+    assert_snapshot!("yaml", super::document(Format::Yaml, cells).unwrap());
+}
+
+#[test]
+fn text_from_elsewhere_cannot_command_the_terminal() {
+    let cell = super::table::Cell::from("a\u{1b}[2Jb\r\nc");
+    assert_eq!(table(&Table::new(1).left("X", [cell])), "X\na [2Jb  c\n");
+}

@@ -1,0 +1,288 @@
+//! What `kato dev` writes: certificates, and the configuration files that an operator would write.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kato_core::{MachineId, Offer};
+use kato_net::Role;
+use kato_net::clock::{Clock, SystemClock};
+use kato_net::pki::{Authority, Host, Overwrite};
+use kato_placement::Catalogue;
+
+use super::DevError;
+use super::site::{CELL, DOMAIN, MACHINES, MACHINES_MAX, SITES, Site};
+use crate::contexts::Context;
+
+/// The layout of the data directory.
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format";
+/// How long everything that it signs is valid.
+const VALIDITY: Duration = Duration::from_hours(10 * 365 * 24);
+/// Host ports of instances: a block for each datacenter's first machines, then one for those that it buys.
+const INSTANCE_PORTS: u16 = 20_000;
+const PORTS_PER_DATACENTER: u16 = 3_000;
+const PORTS_PER_MACHINE: u16 = 100;
+
+/// The data directory.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) root: PathBuf,
+}
+
+impl Files {
+    /// Takes the directory over, making it if needed. Tells whether it holds a mesh already.
+    pub(super) fn open(root: PathBuf) -> Result<(Self, bool), DevError> {
+        let failed = |source| DevError::Directory { path: root.clone(), source };
+        fs::create_dir_all(&root).map_err(failed)?;
+        let format = root.join(FORMAT_FILE);
+        let files = Self { root: root.clone() };
+        match fs::read_to_string(&format) {
+            Ok(text) if text.trim() == FORMAT.to_string() => Ok((files, true)),
+            Ok(text) => {
+                let found = text.trim().to_owned();
+                Err(DevError::Format { path: root.clone(), found, known: FORMAT })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut entries = fs::read_dir(&root).map_err(failed)?;
+                let ours = |name: &std::ffi::OsStr| name == "dev.lock" || name == "pki";
+                let foreign = entries.any(|entry| {
+                    entry.is_ok_and(|entry| {
+                        let name = entry.file_name();
+                        !ours(&name) && Site::named(&name.to_string_lossy()).is_none()
+                    })
+                });
+                if foreign { Err(DevError::Foreign { path: root }) } else { Ok((files, false)) }
+            }
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Marks the directory as whole: everything in it was written.
+    pub(super) fn seal(&self) -> anyhow::Result<()> {
+        fs::write(self.root.join(FORMAT_FILE), format!("{FORMAT}\n"))?;
+        Ok(())
+    }
+
+    pub(super) fn ca(&self) -> PathBuf {
+        self.root.join("pki/ca.pem")
+    }
+
+    pub(super) fn operator(&self) -> (PathBuf, PathBuf) {
+        (self.root.join("pki/operator.pem"), self.root.join("pki/operator-key.pem"))
+    }
+
+    pub(super) fn site(&self, site: &Site) -> PathBuf {
+        self.root.join(site.name)
+    }
+
+    pub(super) fn coordinator_config(&self, site: &Site) -> PathBuf {
+        self.root.join(format!("{}.toml", site.name))
+    }
+
+    pub(super) fn agent_config(&self, site: &Site, machine: &str) -> PathBuf {
+        self.site(site).join(format!("{machine}.toml"))
+    }
+
+    pub(super) fn log(&self, site: &Site, process: &str) -> PathBuf {
+        self.site(site).join(format!("{process}.log"))
+    }
+
+    /// How a client reaches the mesh as its operator.
+    pub(super) fn context(&self, ports: [u16; 3]) -> Context {
+        let (certificate, key) = self.operator();
+        Context {
+            addresses: ports.iter().map(|port| format!("127.0.0.1:{port}")).collect(),
+            ca: Some(self.ca()),
+            certificate: Some(certificate),
+            key: Some(key),
+        }
+    }
+
+    /// The coordinators' ports of a mesh that was founded before.
+    pub(super) fn ports(&self) -> anyhow::Result<[u16; 3]> {
+        let path = self.root.join("ports");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let ports: Vec<u16> =
+            text.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+        let read = <[u16; 3]>::try_from(ports);
+        read.map_err(|_| anyhow::anyhow!("{} does not hold three ports", path.display()))
+    }
+
+    /// Makes a new mesh's certificates and configuration files.
+    pub(super) fn write(
+        &self,
+        ports: [u16; 3],
+        catalogue: &Catalogue,
+        catalog: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        let pki = self.root.join("pki");
+        fs::create_dir_all(&pki)?;
+        let now = SystemClock.wall();
+        let root = Authority::root(DOMAIN.parse()?, now, VALIDITY)?;
+        root.store(&pki, "ca", Overwrite::Replace)?;
+        for role in [Role::Operator("operator".parse()?), Role::Reader("reader".parse()?)] {
+            let name = if matches!(role, Role::Operator(_)) { "operator" } else { "reader" };
+            root.issue(role, &[], now, VALIDITY)?.store(&pki, name, Overwrite::Replace)?;
+        }
+        for site in &SITES {
+            self.write_site(site, &root, ports, catalogue, catalog)?;
+        }
+        let text = ports.map(|port| port.to_string()).join(" ");
+        fs::write(self.root.join("ports"), text + "\n")?;
+        Ok(())
+    }
+
+    fn write_site(
+        &self,
+        site: &Site,
+        root: &Authority,
+        ports: [u16; 3],
+        catalogue: &Catalogue,
+        catalog: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        let directory = self.site(site);
+        fs::create_dir_all(&directory)?;
+        let now = SystemClock.wall();
+        let hosts: Vec<Host> = vec![
+            "localhost".parse()?,
+            std::net::IpAddr::from([127, 0, 0, 1]).into(),
+            format!("{}.{DOMAIN}", site.name).parse()?,
+        ];
+        let role = Role::Coordinator(site.name.parse()?);
+        root.issue(role, &hosts, now, VALIDITY)?.store(
+            &directory,
+            "coordinator",
+            Overwrite::Replace,
+        )?;
+        let authority = root.intermediate(site.name.parse()?, now, VALIDITY)?;
+        authority.store(&directory, "authority", Overwrite::Replace)?;
+        let config = coordinator_toml(site, ports, catalog)?;
+        fs::write(self.coordinator_config(site), config)?;
+        let offer = site.offer(catalogue).with_context(|| {
+            format!("the catalogue has no offer for {} {}", site.provider, site.region)
+        })?;
+        for (number, machine) in (0_u16..).zip(MACHINES) {
+            let id: MachineId = format!("{machine}.{CELL}.{}", site.name).parse()?;
+            authority.issue(Role::Agent(id), &[], now, VALIDITY)?.store(
+                &directory,
+                machine,
+                Overwrite::Replace,
+            )?;
+            let first = first_port(site) + number * PORTS_PER_MACHINE;
+            let config = agent_toml(site, machine, ports, first, &offer);
+            fs::write(self.agent_config(site, machine), config)?;
+        }
+        Ok(())
+    }
+}
+
+/// The first host port of a datacenter's instances.
+fn first_port(site: &Site) -> u16 {
+    let number = u16::try_from(site.member - 1).unwrap_or_default();
+    INSTANCE_PORTS + number * PORTS_PER_DATACENTER
+}
+
+fn coordinator_toml(
+    site: &Site,
+    ports: [u16; 3],
+    catalog: Option<&Path>,
+) -> anyhow::Result<String> {
+    let name = site.name;
+    let [latitude, longitude] = site.location;
+    let port = ports[usize::try_from(site.member - 1)?];
+    let catalog = match catalog {
+        Some(path) => format!("catalog = {:?}\n", std::path::absolute(path)?.display().to_string()),
+        None => String::new(),
+    };
+    let member = |(site, port): (&Site, u16)| {
+        format!(
+            "\n[[members]]\nid = {}\ndatacenter = \"{}\"\naddress = \"127.0.0.1:{port}\"\n",
+            site.member, site.name
+        )
+    };
+    let members = SITES.iter().zip(ports).map(member).collect::<Vec<_>>().concat();
+    let bought = first_port(site) + u16::try_from(MACHINES.len())? * PORTS_PER_MACHINE;
+    Ok(format!(
+        "# The coordinator of {city}. Started with: kato coordinator --config {name}.toml\n\
+         domain = \"{DOMAIN}\"\n\
+         datacenter = \"{name}\"\n\
+         member = {member}\n\
+         listen = \"127.0.0.1:{port}\"\n\
+         data_dir = \"{name}/coordinator\"\n\
+         location = [{latitude:?}, {longitude:?}]\n\
+         # The longest round trip between coordinators; timeouts follow from it.\n\
+         rtt_ms_max = 5\n\
+         {catalog}\n\
+         [tls]\n\
+         ca = \"pki/ca.pem\"\n\
+         certificate = \"{name}/coordinator.pem\"\n\
+         key = \"{name}/coordinator-key.pem\"\n\n\
+         # Signs the machines that are bought here.\n\
+         [authority]\n\
+         certificate = \"{name}/authority.pem\"\n\
+         key = \"{name}/authority-key.pem\"\n\n\
+         # Machines are processes on this host, at the prices of the region below.\n\
+         [sandbox]\n\
+         first_port = {bought}\n\n\
+         [[regions]]\n\
+         provider = \"{provider}\"\n\
+         region = \"{region}\"\n\n\
+         [cells.{CELL}]\n\
+         machines_max = {MACHINES_MAX}\n\
+         {members}",
+        city = site.city,
+        member = site.member,
+        provider = site.provider,
+        region = site.region,
+    ))
+}
+
+fn agent_toml(
+    site: &Site,
+    machine: &str,
+    ports: [u16; 3],
+    first_port: u16,
+    offer: &Offer,
+) -> String {
+    let name = site.name;
+    let port = ports[usize::try_from(site.member - 1).unwrap_or_default()];
+    format!(
+        "# A machine of {city}. Started with: kato agent --config {name}/{machine}.toml\n\
+         machine = \"{machine}.{CELL}.{name}\"\n\
+         coordinator = \"127.0.0.1:{port}\"\n\
+         data_dir = \"{machine}\"\n\
+         address = \"127.0.0.1\"\n\
+         ports = \"{first_port}-{last_port}\"\n\n\
+         [tls]\n\
+         ca = \"../pki/ca.pem\"\n\
+         certificate = \"{machine}.pem\"\n\
+         key = \"{machine}-key.pem\"\n\n\
+         # What it was bought as: its price is the price of what runs on it.\n\
+         [offer]\n\
+         provider = \"{provider}\"\n\
+         region = \"{region}\"\n\
+         kind = \"{kind}\"\n\
+         market = \"{market}\"\n\
+         arch = \"{arch}\"\n\
+         cpu_millis = {cpu}\n\
+         memory_bytes = {memory}\n\
+         price_micros_per_hour = {price}\n\
+         priced_at_unix_ms = {priced_at}\n\
+         source = {source:?}\n",
+        city = site.city,
+        last_port = first_port + PORTS_PER_MACHINE - 1,
+        provider = offer.provider,
+        region = offer.region,
+        kind = offer.kind,
+        market = offer.market,
+        arch = offer.arch,
+        cpu = offer.capacity.cpu_millis,
+        memory = offer.capacity.memory_bytes,
+        price = offer.price_micros_per_hour.0,
+        priced_at = offer.priced_at.0,
+        source = offer.source,
+    )
+}

@@ -1,0 +1,95 @@
+//! `kato events`: what happened in the mesh.
+
+use kato_proto::v1::{self, Event, WatchEventsRequest};
+use v1::events_client::EventsClient;
+
+use super::reading::{ReadArgs, note_age};
+use super::{connect, lookup};
+use crate::cli::ConnectionArgs;
+use crate::client::Client;
+use crate::failure::Exit;
+use crate::output::{self, Format, Reader, lists, units};
+
+/// Show what happened, the oldest first
+///
+/// The mesh remembers a bounded number of events. With -w it goes on as things happen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only what happened to this: dub, web (its instances too), web@1
+    subject: Option<String>,
+    /// Go on as things happen
+    #[arg(short, long)]
+    watch: bool,
+    /// Begin after this revision
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    since_revision: u64,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Result<Exit> {
+    let mut client = connect(&connection).await?;
+    let subject = args.subject.clone().unwrap_or_default();
+    if args.watch {
+        return watch(&mut client, &args, subject).await;
+    }
+    let mut answer = lookup::events(&mut client, &subject, args.read.consistency()).await?;
+    note_age(answer.read.as_ref());
+    answer.events.retain(|event| event.revision > args.since_revision);
+    if args.output.is_document() {
+        output::print_document(args.output, &answer)?;
+    } else if answer.events.is_empty() {
+        output::note("nothing is remembered");
+    } else {
+        output::print(&lists::events(&answer.events).render())?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn watch(client: &mut Client, args: &Args, subject: String) -> anyhow::Result<Exit> {
+    let mut request = WatchEventsRequest { since_revision: args.since_revision, subject };
+    let mut stream =
+        client.stream(async |calls| EventsClient::new(calls).watch(request.clone()).await).await?;
+    loop {
+        let event = match client.message(&mut stream, true).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(Exit::Done),
+            Err(error) => {
+                let seen = request.since_revision;
+                output::note(&format!("--since-revision {seen} goes on from here"));
+                return Err(error.into());
+            }
+        };
+        request.since_revision = event.revision;
+        if show(args.output, &event)? == Reader::Gone {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// One event as it comes: a line, whose columns cannot know of those that follow.
+fn show(format: Format, event: &Event) -> anyhow::Result<Reader> {
+    let text = match format {
+        // A line each, as `jq` and log shippers take them.
+        Format::Json => format!("{}\n", serde_json::to_string(event)?),
+        Format::Yaml => {
+            output::print_document(format, event)?;
+            String::new()
+        }
+        Format::Table | Format::Wide => {
+            output::plain(&format!(
+                "{}  {:>8}  {:<20}  {:<20}  {}",
+                units::moment(event.at_unix_ms),
+                event.revision,
+                event.kind,
+                event.subject,
+                event.message
+            )) + "\n"
+        }
+    };
+    Ok(output::print_raw(&text)?)
+}

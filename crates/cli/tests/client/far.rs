@@ -1,0 +1,251 @@
+//! The far end: just enough of the API for the client's own behaviour to be seen. What a mesh does is tested
+//! with a mesh.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures_util::stream::{self, Stream};
+use kato_net::{Peer, Role};
+use kato_proto::v1::*;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::samples as sample;
+
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;
+type Lines = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;
+type Changes = Pin<Box<dyn Stream<Item = Result<WatchWorkloadsResponse, Status>> + Send>>;
+
+/// What was changed: the unit or workload, and the revision that was expected of it.
+pub(crate) type Commit = (String, Option<u64>);
+
+/// What the far end pretends.
+#[derive(Clone, Copy)]
+pub(crate) struct Pretence {
+    /// Whether it hears no majority.
+    pub(crate) headless: bool,
+    /// What applying a unit would do.
+    pub(crate) change: Change,
+    pub(crate) unplaced: u32,
+    /// Whether somebody else changes the workload between plan and apply.
+    pub(crate) overtaken: bool,
+}
+
+impl Default for Pretence {
+    fn default() -> Self {
+        Self { headless: false, change: Change::Updated, unplaced: 0, overtaken: false }
+    }
+}
+
+/// A coordinator's answers, and what it was asked to change.
+#[derive(Clone)]
+pub(crate) struct Far {
+    pretence: Pretence,
+    pub(crate) commits: Arc<Mutex<Vec<Commit>>>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Far {
+    pub(crate) fn new(pretence: Pretence) -> Self {
+        Self { pretence, commits: Arc::default() }
+    }
+
+    fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {
+        let stale = consistency == i32::from(Consistency::Stale);
+        if self.pretence.headless && !stale {
+            return Err(Status::unavailable("no majority of coordinators answers"));
+        }
+        let age_ms = if stale { 12_000 } else { 0 };
+        Ok(Some(ReadInfo { revision: 61, stale, age_ms, answered_by: "dub".to_owned() }))
+    }
+}
+
+/// One item a page, so that three are three pages.
+fn page<T: Clone>(all: &[T], page: Option<Page>) -> (Vec<T>, String) {
+    let at: usize = page.map_or(0, |page| page.token.parse().unwrap_or(0));
+    let next = if at + 1 < all.len() { (at + 1).to_string() } else { String::new() };
+    (all[at..].iter().take(1).cloned().collect(), next)
+}
+
+fn stream_of<T: Send + 'static>(
+    items: impl Iterator<Item = T> + Send + 'static,
+) -> Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>> {
+    Box::pin(stream::iter(items.map(Ok)))
+}
+
+#[tonic::async_trait]
+impl workloads_server::Workloads for Far {
+    type WatchStream = Changes;
+
+    async fn apply(&self, request: Request<ApplyRequest>) -> Answer<ApplyResponse> {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let reader = peer.is_some_and(|peer| matches!(peer.identity.role, Role::Reader(_)));
+        let request = request.into_inner();
+        let Some(apply_request::Source::Unit(unit)) = request.source else {
+            return Err(Status::invalid_argument("no unit"));
+        };
+        if unit.text.contains("Neer=") {
+            let details = ErrorDetails::with_bad_request_violation(
+                format!("{}:2", unit.file_name),
+                "unknown key \"Neer=\"; did you mean \"Near=\"?",
+            );
+            let message = "the unit file has 1 mistake";
+            return Err(Status::with_error_details(Code::InvalidArgument, message, details));
+        }
+        if !request.dry_run {
+            if reader {
+                return Err(Status::permission_denied("a reader may not apply"));
+            }
+            if self.pretence.overtaken {
+                return Err(Status::aborted("\"web\" is at revision 44, not 41"));
+            }
+            self.commits.lock().unwrap().push((unit.file_name, request.expected_revision));
+        }
+        let unplaced = self.pretence.unplaced;
+        Ok(Response::new(ApplyResponse { unplaced, ..sample::plan(self.pretence.change) }))
+    }
+
+    async fn get(&self, request: Request<GetWorkloadRequest>) -> Answer<GetWorkloadResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        if request.name != "web" {
+            return Err(Status::not_found(format!("there is no workload \"{}\"", request.name)));
+        }
+        Ok(Response::new(GetWorkloadResponse { read, workload: Some(sample::workload("web", 2)) }))
+    }
+
+    async fn list(&self, request: Request<ListWorkloadsRequest>) -> Answer<ListWorkloadsResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let all = [sample::workload("web", 2), sample::workload("worker", 1)];
+        let (workloads, next_page_token) = page(&all, request.page);
+        Ok(Response::new(ListWorkloadsResponse { read, workloads, next_page_token }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteWorkloadRequest>,
+    ) -> Answer<DeleteWorkloadResponse> {
+        let request = request.into_inner();
+        self.commits.lock().unwrap().push((request.name, request.expected_revision));
+        Ok(Response::new(DeleteWorkloadResponse { revision: 62 }))
+    }
+
+    async fn watch(&self, _: Request<WatchWorkloadsRequest>) -> Answer<Changes> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+#[tonic::async_trait]
+impl placement_server::Placement for Far {
+    async fn decide(&self, _: Request<DecideRequest>) -> Answer<DecideResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListPlacementsRequest>,
+    ) -> Answer<ListPlacementsResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let mut all = sample::instances();
+        let prefix = format!("{}@", request.workload);
+        all.retain(|i| request.workload.is_empty() || i.id.starts_with(&prefix));
+        let (instances, next_page_token) = page(&all, request.page);
+        Ok(Response::new(ListPlacementsResponse { read, instances, next_page_token }))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        match request.instance.as_str() {
+            "web@1" => Ok(Response::new(ExplainResponse { read, ..sample::explanation() })),
+            other => Err(Status::not_found(format!("there is no instance \"{other}\""))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl topology_server::Topology for Far {
+    async fn list_datacenters(
+        &self,
+        request: Request<ListDatacentersRequest>,
+    ) -> Answer<ListDatacentersResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let (datacenters, next_page_token) = page(&sample::datacenters(), request.page);
+        Ok(Response::new(ListDatacentersResponse { read, datacenters, next_page_token }))
+    }
+
+    async fn list_cells(&self, request: Request<ListCellsRequest>) -> Answer<ListCellsResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let (cells, next_page_token) = page(&sample::cells(), request.page);
+        Ok(Response::new(ListCellsResponse { read, cells, next_page_token }))
+    }
+
+    async fn list_machines(
+        &self,
+        request: Request<ListMachinesRequest>,
+    ) -> Answer<ListMachinesResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let (machines, next_page_token) = page(&sample::machines(), request.page);
+        Ok(Response::new(ListMachinesResponse { read, machines, next_page_token }))
+    }
+
+    async fn list_offers(&self, request: Request<ListOffersRequest>) -> Answer<ListOffersResponse> {
+        let request = request.into_inner();
+        let mut all = sample::offers();
+        all.retain(|o| request.datacenter.is_empty() || o.datacenter == request.datacenter);
+        let (offers, next_page_token) = page(&all, request.page);
+        Ok(Response::new(ListOffersResponse { offers, next_page_token }))
+    }
+}
+
+#[tonic::async_trait]
+impl cluster_server::Cluster for Far {
+    async fn get_status(&self, request: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
+        let read = self.read(request.into_inner().consistency)?;
+        Ok(Response::new(GetStatusResponse { read, ..sample::status() }))
+    }
+}
+
+#[tonic::async_trait]
+impl events_server::Events for Far {
+    type WatchStream = Events;
+
+    async fn list(&self, request: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        let (events, next_page_token) = page(&sample::events(), request.page);
+        Ok(Response::new(ListEventsResponse { read, events, next_page_token }))
+    }
+
+    /// Events without end.
+    async fn watch(&self, request: Request<WatchEventsRequest>) -> Answer<Events> {
+        let since = request.into_inner().since_revision;
+        let event = sample::events().remove(2);
+        let endless = (since + 1..).map(move |revision| Event { revision, ..event.clone() });
+        Ok(Response::new(stream_of(endless)))
+    }
+}
+
+#[tonic::async_trait]
+impl logs_server::Logs for Far {
+    type ReadStream = Lines;
+
+    async fn read(&self, request: Request<ReadLogsRequest>) -> Answer<Lines> {
+        if request.into_inner().instance != "web@1" {
+            return Err(Status::failed_precondition("it has no machine yet"));
+        }
+        let line = |stream: &str, text: &str| LogLine {
+            at_unix_ms: sample::NOW,
+            stream: stream.to_owned(),
+            text: text.to_owned(),
+        };
+        let lines = [line("kato", "started, epoch 43"), line("stdout", "\u{1b}[1mready\u{1b}[0m")];
+        Ok(Response::new(stream_of(lines.into_iter())))
+    }
+}
