@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use kato_core::{Command, MicroDollars, RejectionKind, Revision, Workload, WorkloadName};
+use kato_core::{
+    Command, Decision, MicroDollars, RejectionKind, Revision, State, Workload, WorkloadName,
+};
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
 use tokio::sync::mpsc;
@@ -78,10 +80,13 @@ impl WorkloadService {
                 Some(_) if same && plan.targets.is_empty() => pb::Change::None,
                 Some(_) => pb::Change::Updated,
             };
+            // Where nothing is to be placed, the decision that counts is the one that was made.
+            let made = first_decision(&snapshot.view.state, &spec.name)
+                .filter(|_| plan.targets.is_empty() && plan.unplaced == 0);
             let answer = |workload, plan: &Plan| pb::ApplyResponse {
                 workload: Some(workload),
                 change: change.into(),
-                decision: Some(view::decision(&plan.decision)),
+                decision: Some(view::decision(made.as_ref().unwrap_or(&plan.decision))),
                 unplaced: plan.unplaced,
                 warnings: warnings.clone(),
             };
@@ -121,6 +126,12 @@ impl WorkloadService {
         }
         Err(Status::aborted("the mesh changes faster than a plan can be made: try again"))
     }
+}
+
+/// Why the first placed instance of a workload is where it is.
+fn first_decision(state: &State, name: &WorkloadName) -> Option<Arc<Decision>> {
+    let mut placements = state.instances_of(name).filter_map(|i| i.placement.as_ref());
+    placements.next().map(|placement| Arc::clone(&placement.decision))
 }
 
 fn check_expected(known: Option<&Workload>, expected: Option<Revision>) -> Result<(), Status> {

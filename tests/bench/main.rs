@@ -1,0 +1,57 @@
+//! Benchmarks of the whole. `cargo run --release -p kato-tests --bin bench -- all` prints every figure with its
+//! least, median and greatest over several rounds. Nothing is asserted: machines are shared and noisy.
+//!
+//! The mesh is three `kato coordinator` processes with mutual TLS and real disks; its machines are agents in this
+//! process whose engine starts nothing, so that what is measured is Káto and not the host's `fork`.
+
+mod engine;
+mod failover;
+mod load;
+mod mesh;
+mod rounds;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Káto.
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds of each measurement.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum What {
+    /// Placements decided per second by the engine alone, on the catalogue in ../shared/data.
+    Engine,
+    /// New workloads committed per second, one RPC each, over 1, 16, 64 and 256 clients.
+    Placements,
+    /// Durable changes of workloads per second, one RPC each, over 1, 16, 64 and 256 clients.
+    Writes,
+    /// Time from a datacenter's death to its instances running elsewhere.
+    Failover,
+    /// All of them.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let rounds = arguments.rounds;
+    let all = matches!(arguments.what, What::All);
+    if all || matches!(arguments.what, What::Engine) {
+        engine::run(rounds)?;
+    }
+    if all || matches!(arguments.what, What::Placements) {
+        load::placements(rounds).await?;
+    }
+    if all || matches!(arguments.what, What::Writes) {
+        load::writes(rounds).await?;
+    }
+    if all || matches!(arguments.what, What::Failover) {
+        failover::run(rounds).await?;
+    }
+    Ok(())
+}
