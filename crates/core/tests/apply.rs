@@ -195,6 +195,14 @@ fn command(ask: &Ask, state: &State) -> Command {
             let all = state.machines.keys().filter(|id| id.cell == cell(*datacenter)).cloned();
             Command::DeclareLost(all.collect())
         }
+        _ => about_instances(ask, state),
+    }
+}
+
+/// Fits an ask about workloads, instances and orders.
+fn about_instances(ask: &Ask, state: &State) -> Command {
+    let first_order = || state.orders.keys().next().copied().unwrap_or(OrderId(0));
+    match ask {
         Ask::Put { workload, count, cpu_millis, datacenter, buy } => {
             let spec = spec(*workload, *count, *cpu_millis);
             let targets = (1..=*count)
@@ -260,6 +268,7 @@ fn command(ask: &Ask, state: &State) -> Command {
             let id = instance(*workload, *number);
             Command::Unplaceable { epoch: epoch(state, &id), instance: id, decision: decision() }
         }
+        _ => unreachable!("{ask:?} is about the topology"),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
 }
 
 /// A machine for every instance that waits for one, or the refusal of the cell.
-fn decide(state: &State, datacenter: &DatacenterName, now: Timestamp) -> Vec<Command> {
+pub(super) fn decide(state: &State, datacenter: &DatacenterName, now: Timestamp) -> Vec<Command> {
     let mut free: BTreeMap<&MachineId, Resources> = state
         .machines_of(datacenter)
         .filter(|machine| machine.suspended.is_none())

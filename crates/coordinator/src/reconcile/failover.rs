@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// What a leader remembers since it leads. Times are of its own boot clock; a new leader starts anew, because it
 /// cannot know how long another one has waited.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     term: u64,
     leads_since: Duration,
     /// When each suspension was first seen committed.
@@ -36,7 +36,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
             continue;
         }
         if memory.term != leadership.term {
-            memory = Memory { term: leadership.term, leads_since: now, ..Memory::default() };
+            memory = Memory::new(leadership.term, now);
         }
         memory.see(&view.state, now);
         let reports = context.reports.all();
@@ -46,8 +46,13 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
 }
 
 impl Memory {
+    /// The memory of a leader that has just begun.
+    pub(super) fn new(term: u64, leads_since: Duration) -> Self {
+        Self { term, leads_since, suspended: BTreeMap::new() }
+    }
+
     /// Notes suspensions that are new, and forgets those that ended.
-    fn see(&mut self, state: &State, now: Duration) {
+    pub(super) fn see(&mut self, state: &State, now: Duration) {
         let mut still = BTreeMap::new();
         for (id, machine) in &state.machines {
             let Some(suspended) = machine.suspended else { continue };
@@ -65,7 +70,7 @@ impl Memory {
 }
 
 /// What to propose. Pure.
-fn decide(
+pub(super) fn decide(
     state: &State,
     reports: &BTreeMap<DatacenterName, Arc<Report>>,
     memory: &Memory,

@@ -8,6 +8,8 @@ mod order;
 mod place;
 mod register;
 mod report;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use report::ReportService;
 

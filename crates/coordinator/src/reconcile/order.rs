@@ -17,11 +17,11 @@ use crate::context::Context;
 /// Between two looks when nothing changes.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a machine may take from being asked for to joining, in milliseconds.
-const JOIN_MS: u64 = 120_000;
+pub(super) const JOIN_MS: u64 = 120_000;
 
 /// What one pass does about an order.
 #[derive(Debug, PartialEq, Eq)]
-enum Action {
+pub(super) enum Action {
     /// Commit the next attempt.
     Attempt(OrderId, u32),
     /// Ask the provider, under the token of the attempt that is committed.
@@ -62,7 +62,7 @@ async fn pass(context: &Context, state: &State) {
 }
 
 /// What to do about each order of this datacenter.
-fn decide(
+pub(super) fn decide(
     state: &State,
     datacenter: &DatacenterName,
     provided: Option<&[Provided]>,

@@ -36,7 +36,7 @@ type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 
 /// What to propose. Pure. Every command rests on the same state; where two of them want the same room the second is
 /// refused, and the next pass decides anew.
-fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
+pub(super) fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
     let state = planner.state;
     let mut commands = Vec::new();
     for workload in state.workloads.values() {

@@ -1,0 +1,95 @@
+//! Who is suspected, and when somebody is lost.
+
+use std::time::Duration;
+
+use kato_core::{Command, MachineId};
+
+use super::super::failover::{Memory, decide};
+use super::fixture::{World, machine, name};
+use crate::timing::lease_is_over;
+
+const START: Duration = Duration::from_secs(1_000);
+
+/// A leader's memory, since `START`.
+fn leading() -> Memory {
+    Memory::new(1, START)
+}
+
+fn suspended(commands: &[Command]) -> Vec<MachineId> {
+    let machines = commands.iter().filter_map(|command| match command {
+        Command::Suspend { machines, .. } => Some(machines.clone()),
+        _ => None,
+    });
+    machines.flatten().collect()
+}
+
+#[test]
+fn a_site_that_is_heard_is_not_suspected() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let commands = decide(&world.state, &world.reports(now), &leading(), world.patience, now);
+    assert_eq!(commands, vec![]);
+}
+
+#[test]
+fn a_silent_site_is_suspected_with_all_its_machines() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let mut reports = world.reports(now);
+    let late = world.reports(now.checked_sub(world.patience.silence * 2).unwrap());
+    reports.insert(name("ewr"), late[&name("ewr")].clone());
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    assert_eq!(suspended(&commands), vec![machine("ewr", 1), machine("ewr", 2)]);
+}
+
+#[test]
+fn a_new_leader_is_patient_with_everybody() {
+    let world = World::new();
+    let reports = world.reports(Duration::ZERO);
+    let now = START + world.patience.silence;
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    assert_eq!(commands, vec![]);
+}
+
+/// no-mass-move: when half of the mesh or more looks dead, nothing is suspected.
+#[test]
+fn the_brake_stops_a_mass_move() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let mut reports = world.reports(now);
+    reports.remove(&name("ewr"));
+    reports.remove(&name("sin"));
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    assert_eq!(commands, vec![]);
+}
+
+#[test]
+fn leases_are_over_only_after_the_wait_and_a_new_leader_waits_anew() {
+    let mut world = World::new();
+    let machines = vec![machine("ewr", 1), machine("ewr", 2)];
+    world.run(Command::Suspend { machines: machines.clone(), reason: "silent".to_owned() });
+    let mut memory = leading();
+    memory.see(&world.state, START);
+    let wait = lease_is_over(world.patience.lease);
+    let before = START + wait.saturating_sub(Duration::from_millis(1));
+    let at = |now, memory: &Memory| {
+        decide(&world.state, &world.reports(now), memory, world.patience, now)
+    };
+    assert_eq!(at(before, &memory), vec![]);
+    assert_eq!(at(START + wait, &memory), vec![Command::DeclareLost(machines)]);
+    let mut successor = Memory::new(2, START + wait);
+    successor.see(&world.state, START + wait);
+    assert_eq!(at(START + wait, &successor), vec![]);
+}
+
+#[test]
+fn a_silent_agent_is_suspected_alone() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let mut reports = world.reports(now);
+    let report = std::sync::Arc::make_mut(reports.get_mut(&name("dub")).unwrap());
+    report.machines.get_mut(&machine("dub", 2)).unwrap().silent =
+        world.patience.machine_silence * 2;
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    assert_eq!(suspended(&commands), vec![machine("dub", 2)]);
+}
