@@ -56,12 +56,11 @@ impl Grants {
     pub(super) fn take(&self, grant: &pb::LeaseGrant) {
         let sent = {
             let mut pending = self.pending();
-            let sent = pending.sent.remove(&grant.nonce);
+            let Some(sent) = pending.sent.remove(&grant.nonce) else { return };
             // Older requests would give earlier deadlines.
             pending.sent.retain(|nonce, _| *nonce > grant.nonce);
             sent
         };
-        let Some(sent) = sent else { return };
         let deadline = sent + Duration::from_millis(grant.lease_ms);
         let granted = grant.singletons.iter().filter_map(|singleton| {
             let instance: InstanceId = singleton.instance.parse().ok()?;

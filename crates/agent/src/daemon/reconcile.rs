@@ -187,3 +187,6 @@ pub(super) fn settled(wanted: &Wanted, current: &Statuses) -> bool {
         right || status.state.is_final()
     })
 }
+
+#[cfg(test)]
+mod tests;

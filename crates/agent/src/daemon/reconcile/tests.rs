@@ -1,0 +1,126 @@
+//! What the agent does about what it was assigned.
+
+use super::*;
+
+const NOW: Duration = Duration::from_secs(100);
+
+fn assignment(epoch: u64, singleton: bool) -> Assignment {
+    Assignment {
+        instance: "db@1".parse().unwrap(),
+        epoch,
+        generation: 1,
+        unit_name: "db@.service".to_owned(),
+        unit: "[Service]\nExecStart=/bin/true\n".into(),
+        request: kato_core::Resources::new(100, 128),
+        ports: BTreeSet::new(),
+        singleton,
+    }
+}
+
+fn wanted(assignments: impl IntoIterator<Item = Assignment>) -> Wanted {
+    let assignments = assignments.into_iter().map(|found| (found.instance.clone(), found));
+    Wanted { revision: 9, assignments: assignments.collect() }
+}
+
+fn current(epoch: u64, state: RunState) -> Statuses {
+    let instance: InstanceId = "db@1".parse().unwrap();
+    let status = InstanceStatus {
+        instance: instance.clone(),
+        epoch,
+        generation: 1,
+        state,
+        since: kato_core::Timestamp(0),
+        restarts: 0,
+        ports: BTreeMap::new(),
+        pid: None,
+        detail: String::new(),
+    };
+    Arc::new(BTreeMap::from([(instance, status)]))
+}
+
+fn granted(epoch: u64, seconds: u64) -> Deadlines {
+    BTreeMap::from([(("db@1".parse().unwrap(), epoch), Duration::from_secs(seconds))])
+}
+
+fn nothing() -> Statuses {
+    Arc::default()
+}
+
+#[test]
+fn a_singleton_starts_with_a_fresh_grant_of_its_epoch_and_never_without() {
+    let list = wanted([assignment(7, true)]);
+    let decided = |grants: &Deadlines| decide(&list, &nothing(), grants, &Memory::default(), NOW);
+    assert_eq!(decided(&Deadlines::new()), vec![]);
+    assert_eq!(decided(&granted(6, 200)), vec![], "a grant of another epoch");
+    assert_eq!(decided(&granted(7, 100)), vec![], "a grant that is over");
+    let start = Action::Start(Box::new(assignment(7, true)), Some(Duration::from_secs(106)));
+    assert_eq!(decided(&granted(7, 106)), vec![start]);
+}
+
+#[test]
+fn a_running_singleton_is_extended_by_later_grants_only() {
+    let list = wanted([assignment(7, true)]);
+    let running = current(7, RunState::Running);
+    let mut memory = Memory::default();
+    let extend = Action::Extend("db@1".parse().unwrap(), 7, Duration::from_secs(106));
+    let decided = decide(&list, &running, &granted(7, 106), &memory, NOW);
+    assert_eq!(decided, vec![extend.clone()]);
+    memory.note(&extend);
+    assert_eq!(decide(&list, &running, &granted(7, 106), &memory, NOW), vec![]);
+    assert_eq!(decide(&list, &running, &granted(7, 105), &memory, NOW), vec![]);
+    assert_eq!(decide(&list, &running, &granted(7, 107), &memory, NOW).len(), 1);
+}
+
+#[test]
+fn a_fenced_singleton_starts_again_with_a_later_grant() {
+    let list = wanted([assignment(7, true)]);
+    let fenced = current(7, RunState::Fenced);
+    let mut memory = Memory::default();
+    memory.note(&Action::Start(Box::new(assignment(7, true)), Some(Duration::from_secs(99))));
+    assert_eq!(decide(&list, &fenced, &granted(7, 99), &memory, NOW), vec![]);
+    let decided = decide(&list, &fenced, &granted(7, 110), &memory, NOW);
+    assert!(matches!(decided.as_slice(), [Action::Start(..)]), "{decided:?}");
+}
+
+#[test]
+fn another_epoch_replaces_what_runs() {
+    let list = wanted([assignment(8, false)]);
+    let running = current(7, RunState::Running);
+    let decided = decide(&list, &running, &Deadlines::new(), &Memory::default(), NOW);
+    assert_eq!(decided, vec![Action::Start(Box::new(assignment(8, false)), None)]);
+}
+
+#[test]
+fn what_ended_by_itself_is_asked_for_once() {
+    let list = wanted([assignment(7, false)]);
+    let failed = current(7, RunState::Failed);
+    let mut memory = Memory::default();
+    let decided = decide(&list, &failed, &Deadlines::new(), &memory, NOW);
+    assert_eq!(decided.len(), 1, "after a restart of the agent the engine decides");
+    memory.note(&decided[0]);
+    assert_eq!(decide(&list, &failed, &Deadlines::new(), &memory, NOW), vec![]);
+}
+
+#[test]
+fn what_is_not_wanted_stops_and_then_goes() {
+    let list = wanted([]);
+    let running = current(7, RunState::Running);
+    let memory = Memory::default();
+    let id: InstanceId = "db@1".parse().unwrap();
+    let decided = decide(&list, &running, &Deadlines::new(), &memory, NOW);
+    assert_eq!(decided, vec![Action::Stop(id.clone(), 7)]);
+    assert!(!settled(&list, &running));
+    let ended = current(7, RunState::Exited);
+    let decided = decide(&list, &ended, &Deadlines::new(), &memory, NOW);
+    assert_eq!(decided, vec![Action::Remove(id)]);
+    assert!(settled(&list, &ended));
+}
+
+/// An older epoch that still runs is not settled: it may be somebody else's by now.
+#[test]
+fn settled_means_nothing_else_runs() {
+    let list = wanted([assignment(8, true)]);
+    assert!(!settled(&list, &current(7, RunState::Running)));
+    assert!(settled(&list, &current(8, RunState::Running)));
+    assert!(settled(&list, &nothing()));
+}
