@@ -1,0 +1,106 @@
+//! What is shipped is right: units in `deploy` and in the documents, and the configuration files that the
+//! documents tell operators to write.
+
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::process::Command;
+
+use kato_core::Coordinates;
+use kato_units::parse_workload;
+
+use crate::nothing;
+use crate::tree::{files, root};
+
+fn resolve(place: &str) -> Result<Coordinates, String> {
+    let found = kato_placement::gazetteer::locate(place);
+    found.map(|found| found.coordinates).map_err(|error| error.to_string())
+}
+
+/// Reads a workload, and says what is wrong with it or not quite right.
+fn check(file: &str, name: &str, text: &str, found: &mut Vec<String>) {
+    let findings = match parse_workload(name, text, &resolve) {
+        Ok(parsed) => parsed.warnings,
+        Err(findings) => findings,
+    };
+    found.extend(findings.iter().map(|finding| format!("{file}: {finding}")));
+}
+
+#[test]
+fn every_example_is_a_workload_without_a_finding() {
+    let mut found = Vec::new();
+    let shipped = files(&[".service"]).into_iter();
+    for file in shipped.filter(|file| file.path.starts_with("deploy/examples/")) {
+        let name = Path::new(&file.path).file_name().unwrap().to_str().unwrap();
+        check(&file.path, name, &file.text, &mut found);
+    }
+    nothing(&found);
+}
+
+/// The code blocks of a document in one language.
+fn blocks(document: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let fence = format!("```{language}\n");
+    let blocks = text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks: Vec<String> = blocks.map(str::to_owned).collect();
+    assert!(!blocks.is_empty(), "{document} has no block of {language}");
+    blocks
+}
+
+#[test]
+fn every_unit_in_the_documents_is_a_workload_without_a_finding() {
+    let mut found = Vec::new();
+    for block in blocks("docs/units.md", "ini") {
+        // A block that shows a few lines of a section stands in a unit that is complete.
+        let unit = if block.contains("[Service]") {
+            block
+        } else {
+            format!("[Service]\nExecStart=/bin/true\n{block}")
+        };
+        check("docs/units.md", "web@.service", &unit, &mut found);
+    }
+    nothing(&found);
+}
+
+#[test]
+fn the_configuration_files_of_the_manual_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.toml");
+    let (mut coordinators, mut agents) = (0, 0);
+    for block in blocks("docs/install.md", "toml") {
+        std::fs::write(&path, &block).unwrap();
+        if block.starts_with("domain") {
+            kato_coordinator::Config::load(&path).unwrap();
+            coordinators += 1;
+        } else if block.starts_with("machine") {
+            kato_agent::daemon::Config::load(&path).unwrap();
+            agents += 1;
+        }
+    }
+    assert_eq!((coordinators, agents), (1, 1), "docs/install.md shows one of each");
+}
+
+/// systemd reads the units that Káto itself is run by. Their program is not installed where this runs.
+#[test]
+fn systemd_takes_the_units_of_kato_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let units = files(&[".service"]).into_iter();
+    for file in units.filter(|file| file.path.starts_with("deploy/systemd/")) {
+        let name = Path::new(&file.path).file_name().unwrap();
+        let path = directory.path().join(name);
+        assert!(file.text.contains("=/usr/local/bin/kato "), "{}: another program", file.path);
+        std::fs::write(&path, file.text.replace("/usr/local/bin/kato", "/bin/true")).unwrap();
+        let output = match Command::new("systemd-analyze").arg("verify").arg(&path).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let reason = "NOT RUN: systemd-analyze is not installed";
+                assert!(std::env::var_os("KATO_REQUIRE_ALL").is_none_or(|v| v != "1"), "{reason}");
+                writeln!(std::io::stderr(), "{reason}").unwrap();
+                return;
+            }
+            Err(error) => panic!("systemd-analyze: {error}"),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains("kato-")).collect();
+        assert!(output.status.success() && ours.is_empty(), "{}: {said}", file.path);
+    }
+}
