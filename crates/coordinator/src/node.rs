@@ -66,7 +66,11 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Opens the store, listens, and starts everything.
-    pub async fn start(config: Config, world: World) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config, world: World) -> Result<Self, StartError> {
+        if world.provider.is_none() {
+            // Nobody sells machines here: the mesh must not plan to buy any.
+            config.datacenter.cells.values_mut().for_each(|cell| cell.machines_max = 0);
+        }
         let tasks = Arc::new(Tasks::new());
         let transport = Arc::clone(&world.transport);
         let listener = transport

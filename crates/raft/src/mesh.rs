@@ -247,7 +247,14 @@ async fn follow(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            changed = metrics.changed() => if changed.is_err() { return Ok(()) },
+            changed = metrics.changed() => if changed.is_err() {
+                // Its core is gone without a word: it panicked.
+                return if shutdown.is_cancelled() {
+                    Ok(())
+                } else {
+                    Err(Error::Stopped("raft has stopped by itself".to_owned()))
+                };
+            },
         }
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{Command, DatacenterName, Failover, Health, Instance, Placement, State, Workload};
+use kato_core::{
+    Command, DatacenterName, Failover, Health, Instance, MachineId, Placement, State, Workload,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -41,7 +43,7 @@ pub(super) fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
     let mut commands = Vec::new();
     for workload in state.workloads.values() {
         for instance in state.instances_of(&workload.spec.name) {
-            if let Some(cause) = needs_place(state, workload, instance) {
+            if let Some(cause) = needs_place(state, reports, workload, instance) {
                 commands.extend(give_place(planner, workload, instance, cause));
             }
             if commands.len() >= PLACED_PER_PASS {
@@ -54,7 +56,12 @@ pub(super) fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
 }
 
 /// Why an instance needs another place than it has, if it does.
-fn needs_place(state: &State, workload: &Workload, instance: &Instance) -> Option<String> {
+fn needs_place(
+    state: &State,
+    reports: &Reports,
+    workload: &Workload,
+    instance: &Instance,
+) -> Option<String> {
     let Some(placement) = &instance.placement else {
         return Some("it had no place".to_owned());
     };
@@ -64,12 +71,22 @@ fn needs_place(state: &State, workload: &Workload, instance: &Instance) -> Optio
     if let Some(machine) = &placement.machine {
         let suspended = state.machines.get(machine).and_then(|machine| machine.suspended);
         let over = suspended.is_some_and(|suspended| suspended.over);
-        return over.then(|| format!("{machine} is lost"));
+        // A machine whose agent is back is about to get leases again.
+        let back = health(state, placement) == Some(Health::Up) && connected(reports, machine);
+        return (over && !back).then(|| format!("{machine} is lost"));
     }
-    let name = &placement.cell.datacenter;
-    let health = state.datacenters.get(name).map(|datacenter| datacenter.health);
-    let lost = matches!(health, Some(Health::Lost { .. }));
-    lost.then(|| format!("{name} is lost"))
+    let lost = matches!(health(state, placement), Some(Health::Lost { .. }));
+    lost.then(|| format!("{} is lost", placement.cell.datacenter))
+}
+
+fn health(state: &State, placement: &Placement) -> Option<Health> {
+    state.datacenters.get(&placement.cell.datacenter).map(|datacenter| datacenter.health)
+}
+
+/// Whether a machine's agent is attached to its coordinator, as far as was reported.
+fn connected(reports: &Reports, machine: &MachineId) -> bool {
+    let report = reports.get(&machine.cell.datacenter);
+    report.and_then(|report| report.machines.get(machine)).is_some_and(|found| found.connected)
 }
 
 fn give_place(

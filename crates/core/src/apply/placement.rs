@@ -119,6 +119,7 @@ impl State {
     ) {
         let id = InstanceId::new(name.clone(), target.number);
         let Some(workload) = self.workloads.get(name) else { return };
+        let now = self.time;
         let (generation, request) = (workload.generation, workload.spec.request);
         let from = self.release(&id);
         // Every placement has its own revision, so that no two epochs are equal.
@@ -133,7 +134,9 @@ impl State {
         }
         if let Some(instance) = self.instances.get_mut(&id) {
             instance.unplaceable = None;
-            instance.refusals.clear();
+            // A refusal lasts as long as it says, wherever the instance goes meanwhile: two cells that refuse it
+            // would otherwise hand it to and fro.
+            instance.refusals.retain(|_, until| *until > now);
             instance.placement = Some(Placement {
                 cell: target.cell.clone(),
                 machine: None,

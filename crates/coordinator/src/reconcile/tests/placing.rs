@@ -99,3 +99,19 @@ fn a_rollout_stays_at_home() {
     }
     assert_eq!(world.site_of("web@1").unwrap(), "ewr");
 }
+
+/// The machines of a datacenter come back one after the other; what runs on the second one stays there.
+#[test]
+fn a_machine_whose_agent_is_back_keeps_its_instances() {
+    let mut world = World::new();
+    world.put(&spec("web", "Count=4\nNear=40.7,-74\n"));
+    world.lose("ewr");
+    let machine = super::fixture::machine("ewr", 1);
+    world.run(Command::Resume { machine, incarnation: 1 });
+    assert_eq!(decided(&world), vec![], "the other machine's agent is attached");
+    let mut reports = world.reports(NOW);
+    let report = std::sync::Arc::make_mut(reports.get_mut(&super::fixture::name("ewr")).unwrap());
+    let second = super::fixture::machine("ewr", 2);
+    report.machines.get_mut(&second).unwrap().connected = false;
+    assert!(!decide(&world.planner(), &reports).is_empty(), "the other machine is lost");
+}
