@@ -2,6 +2,8 @@
 //! transfer, shut down. openraft is named in this crate alone, so that a change of it stays here
 //! (docs/adr/0001-openraft.md).
 
+#[cfg(test)]
+mod alone;
 mod convert;
 mod disk;
 mod error;

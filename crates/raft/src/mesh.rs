@@ -97,7 +97,8 @@ impl Mesh {
             .await
             .map_err(|error| StoreError::Raft(error.to_string()))?;
         let leader = Leader::new(raft.clone(), network.clone());
-        let (proposer, proposing) = Proposer::new(raft.clone(), clock, leader.clone());
+        let (proposer, proposing) =
+            Proposer::new(raft.clone(), clock, leader.clone(), tasks.shutdown());
         tasks.spawn("proposer", OnError::Stop, async move {
             proposing.await;
             Ok::<(), Error>(())

@@ -1,6 +1,7 @@
 //! Brings commands into the log. All commands that wait become one entry, so that one sync of the disks serves
 //! them all. A coordinator that does not lead hands its commands to the one that does.
 
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use kato_core::{Applied, Batch, Command, Rejection, RejectionKind, Revision};
 use kato_net::clock::Clock;
 use kato_proto::{Field, InvalidMessage, mesh_v1 as pb, store};
 use openraft::error::{ClientWriteError, RaftError};
+use openraft_rt::WatchReceiver as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Commands that are answered together.
 struct Request {
     commands: Vec<Command>,
+    /// What they take in an entry at the most, in bytes.
+    bytes: usize,
     answer: oneshot::Sender<Result<Outcomes, Error>>,
 }
 
@@ -50,9 +54,10 @@ impl Proposer {
         raft: Raft,
         clock: Arc<dyn Clock>,
         leader: Leader,
+        shutdown: CancellationToken,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, requests) = mpsc::channel(WAITING_MAX);
-        (Self { queue, leader }, run(raft, clock, requests))
+        (Self { queue, leader }, run(raft, clock, requests, shutdown))
     }
 
     /// Proposes here or where the leader is, until `deadline`. Only failures that certainly changed nothing are
@@ -63,18 +68,19 @@ impl Proposer {
         deadline: Instant,
         shutdown: &CancellationToken,
     ) -> Result<Outcomes, Error> {
+        let bytes = size(&commands)?;
         loop {
+            // Checked before each try only: what was handed over is waited for, because its fate is not known.
+            if shutdown.is_cancelled() {
+                return Err(Error::Stopped("shutting down".to_owned()));
+            }
             let tried = async {
                 match self.leader.client()? {
-                    None => self.queue_here(commands.clone()).await,
+                    None => self.queue_here(commands.clone(), bytes).await,
                     Some(client) => forward(client, &commands).await,
                 }
             };
-            let outcome = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return Err(Error::Stopped("shutting down".to_owned())),
-                outcome = tokio::time::timeout_at(deadline, tried) => outcome,
-            };
+            let outcome = tokio::time::timeout_at(deadline, tried).await;
             match outcome {
                 Err(_) => return Err(Error::Unknown),
                 Ok(Err(error @ Error::Unavailable(_))) => {
@@ -90,12 +96,16 @@ impl Proposer {
 
     /// Proposes for another member, and only if this one leads.
     pub(crate) async fn propose_here(&self, commands: Vec<Command>) -> Result<Outcomes, Status> {
-        self.queue_here(commands).await.map_err(|error| error.status())
+        let queued = match size(&commands) {
+            Ok(bytes) => self.queue_here(commands, bytes).await,
+            Err(error) => Err(error),
+        };
+        queued.map_err(|error| error.status())
     }
 
-    async fn queue_here(&self, commands: Vec<Command>) -> Result<Outcomes, Error> {
+    async fn queue_here(&self, commands: Vec<Command>, bytes: usize) -> Result<Outcomes, Error> {
         let (answer, decided) = oneshot::channel();
-        self.queue.try_send(Request { commands, answer }).map_err(|error| match error {
+        self.queue.try_send(Request { commands, bytes, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded(WAITING_MAX),
             mpsc::error::TrySendError::Closed(_) => Error::Stopped("shutting down".to_owned()),
         })?;
@@ -103,24 +113,72 @@ impl Proposer {
     }
 }
 
-/// Fills entries until the last handle is gone.
-async fn run(raft: Raft, clock: Arc<dyn Clock>, mut requests: mpsc::Receiver<Request>) {
+/// What commands take in an entry of their own, which is at least what they add to one with others. Checked
+/// before anybody else is involved: who asks for too much fails alone.
+fn size(commands: &[Command]) -> Result<usize, Error> {
+    let batch = Batch { at: kato_core::Timestamp(u64::MAX), commands: commands.to_vec() };
+    match store::encode_batch(&batch).len() {
+        bytes if bytes > ENTRY_BYTES_MAX => Err(Error::TooLarge { bytes, max: ENTRY_BYTES_MAX }),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Fills entries until the last handle is gone or the shutdown comes; then takes no more requests, and ends
+/// once those that it has are answered.
+async fn run(
+    raft: Raft,
+    clock: Arc<dyn Clock>,
+    mut requests: mpsc::Receiver<Request>,
+    shutdown: CancellationToken,
+) {
     let mut in_flight = FuturesUnordered::new();
-    let mut waiting = Vec::new();
+    let (mut fresh, mut waiting) = (Vec::new(), VecDeque::new());
+    let (mut closing, mut closed) = (false, false);
     loop {
+        while in_flight.len() < ENTRIES_IN_FLIGHT {
+            let entry = fill(&mut waiting);
+            if entry.is_empty() {
+                break;
+            }
+            in_flight.push(write(raft.clone(), clock.wall(), entry));
+        }
+        if closed && in_flight.is_empty() {
+            return;
+        }
         tokio::select! {
             biased;
             Some(()) = in_flight.next() => {}
-            taken = requests.recv_many(&mut waiting, REQUESTS_PER_ENTRY),
-                if in_flight.len() < ENTRIES_IN_FLIGHT =>
+            () = shutdown.cancelled(), if !closing => {
+                closing = true;
+                requests.close();
+            }
+            taken = requests.recv_many(&mut fresh, REQUESTS_PER_ENTRY),
+                if !closed && in_flight.len() < ENTRIES_IN_FLIGHT =>
             {
-                if taken == 0 {
-                    return;
-                }
-                in_flight.push(write(raft.clone(), clock.wall(), std::mem::take(&mut waiting)));
+                closed = taken == 0;
+                waiting.extend(fresh.drain(..));
             }
         }
     }
+}
+
+/// Takes from the queue what fits into one entry, in order. Requests that nobody waits for any more are left
+/// out: they have been reported as failed, and nothing was done for them.
+fn fill(waiting: &mut VecDeque<Request>) -> Vec<Request> {
+    let (mut bytes, mut entry) = (0, Vec::new());
+    while let Some(next) = waiting.front() {
+        bytes += next.bytes;
+        if !entry.is_empty() && (bytes > ENTRY_BYTES_MAX || entry.len() == REQUESTS_PER_ENTRY) {
+            break;
+        }
+        if next.answer.is_closed() {
+            bytes -= next.bytes;
+            waiting.pop_front();
+        } else {
+            entry.extend(waiting.pop_front());
+        }
+    }
+    entry
 }
 
 /// Writes one entry, and answers everybody whose commands are in it.
@@ -131,11 +189,13 @@ async fn write(raft: Raft, at: kato_core::Timestamp, requests: Vec<Request>) {
         commands.extend(request.commands);
         answers.push(request.answer);
     }
-    let record = store::encode_batch(&Batch { at, commands });
-    let result = if record.len() > ENTRY_BYTES_MAX {
-        Err(Error::TooLarge { bytes: record.len(), max: ENTRY_BYTES_MAX })
-    } else {
-        raft.client_write(Record(record)).await.map(|done| done.data).map_err(write_error)
+    let stopped = raft.metrics().borrow_watched().running_state.as_ref().err().cloned();
+    let result = match stopped {
+        Some(fatal) => Err(Error::Stopped(fatal.to_string())),
+        None => {
+            let record = Record(store::encode_batch(&Batch { at, commands }));
+            raft.client_write(record).await.map(|done| done.data).map_err(write_error)
+        }
     };
     let mut outcomes = result.map(Vec::into_iter);
     for (answer, count) in answers.into_iter().zip(counts) {
@@ -148,10 +208,12 @@ async fn write(raft: Raft, at: kato_core::Timestamp, requests: Vec<Request>) {
     }
 }
 
+/// A node that stops while it holds an entry may have given it to others, who then commit it.
 fn write_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Error {
     match error {
-        RaftError::Fatal(fatal) => Error::Stopped(fatal.to_string()),
-        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Error::Unknown,
+        RaftError::Fatal(_) | RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+            Error::Unknown
+        }
         RaftError::APIError(error) => Error::Unavailable(error.to_string()),
     }
 }
@@ -226,4 +288,62 @@ fn never_connected(status: &Status) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command that takes about `bytes` in the log, and is refused by the state.
+    fn large(bytes: usize) -> Vec<Command> {
+        vec![Command::Suspend { machines: Vec::new(), reason: "x".repeat(bytes) }]
+    }
+
+    fn request(bytes: usize) -> (Request, oneshot::Receiver<Result<Outcomes, Error>>) {
+        let (answer, decided) = oneshot::channel();
+        let commands = large(bytes);
+        (Request { bytes: size(&commands).unwrap(), commands, answer }, decided)
+    }
+
+    fn encoded(entry: &[Request]) -> usize {
+        let commands = entry.iter().flat_map(|request| request.commands.clone()).collect();
+        store::encode_batch(&Batch { at: kato_core::Timestamp(u64::MAX), commands }).len()
+    }
+
+    #[test]
+    fn an_entry_takes_what_fits_in_order_and_leaves_the_rest() {
+        let third = ENTRY_BYTES_MAX / 3 - 100;
+        let (requests, answers): (VecDeque<_>, Vec<_>) = (0..10).map(|_| request(third)).unzip();
+        let mut waiting = requests;
+        let entries: Vec<_> = std::iter::repeat_with(|| fill(&mut waiting))
+            .take_while(|entry| !entry.is_empty())
+            .collect();
+        let counts: Vec<usize> = entries.iter().map(Vec::len).collect();
+        assert_eq!(counts, [3, 3, 3, 1]);
+        assert!(entries.iter().all(|entry| encoded(entry) <= ENTRY_BYTES_MAX));
+        drop(answers);
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_is_not_written() {
+        let (first, gone) = request(10);
+        let (second, waits) = request(10);
+        drop(gone);
+        let mut waiting = VecDeque::from([first, second]);
+        assert_eq!(fill(&mut waiting).len(), 1);
+        assert!(waiting.is_empty() && fill(&mut waiting).is_empty());
+        drop(waits);
+    }
+
+    #[test]
+    fn what_a_member_says_of_its_fate_survives_the_network() {
+        let over = |error: Error| Error::from_status(&error.status());
+        // Tried again elsewhere: it must be certain that nothing was done.
+        assert!(matches!(over(Error::Unavailable(String::new())), Error::Unavailable(_)));
+        assert!(matches!(over(Error::Stopped(String::new())), Error::Unavailable(_)));
+        assert!(matches!(over(Error::Unknown), Error::Unknown));
+        assert!(matches!(over(Error::Overloaded(WAITING_MAX)), Error::Overloaded(_)));
+        let fatal = openraft::error::Fatal::Stopped;
+        assert!(matches!(write_error(RaftError::Fatal(fatal)), Error::Unknown));
+    }
 }
