@@ -48,6 +48,9 @@ pub enum StoreError {
     /// The database refused.
     #[error("the log's database is damaged or cannot be read")]
     Database(#[source] Box<redb::Error>),
+    /// The log could not be written: the disk is full, or fails. What was acknowledged is there.
+    #[error("the log cannot be written")]
+    Write(#[source] Box<redb::Error>),
     /// A record is damaged.
     #[error(
         "{what} is damaged: {reason}; restore this coordinator from a backup, or join it under a new id"
@@ -89,7 +92,22 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 }
 
 impl From<StoreError> for io::Error {
+    /// openraft keeps an error's text and no more, so that holds the causes too.
     fn from(error: StoreError) -> Self {
-        Self::other(error)
+        Self::other(chain(&error))
     }
+}
+
+/// An error and its causes, in one line. A cause that its error has quoted already is not said twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -13,6 +13,8 @@ mod mesh;
 mod network;
 mod proposer;
 mod reader;
+#[cfg(test)]
+mod rig;
 mod service;
 mod store;
 #[cfg(test)]

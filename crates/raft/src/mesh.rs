@@ -85,8 +85,8 @@ impl Mesh {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
-        let log = LogStore::open(&*disk, config.id, config.flush)?;
-        let machine = Machine::open(disk, log.purged())?;
+        let log = LogStore::open(Arc::clone(&disk), config.id, config.flush)?;
+        let machine = Machine::open(disk, log.extent())?;
         let views = machine.subscribe();
         let keepalive = config.timing.heartbeat * 3;
         let timeouts = Timeouts { connect: config.timing.election_min, keepalive };

@@ -1,5 +1,6 @@
 //! A mesh of one: what a member does by itself, without a network.
 
+mod full;
 mod proposals;
 
 use std::collections::BTreeMap;
@@ -67,7 +68,7 @@ async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
 }
 
 /// Registers a datacenter of this name.
-fn register(name: &str) -> Vec<Command> {
+pub(crate) fn register(name: &str) -> Vec<Command> {
     vec![Command::RegisterDatacenter(DatacenterSpec {
         name: name.parse().unwrap(),
         location: Coordinates::from_degrees(53.4, -6.3).unwrap(),

@@ -13,6 +13,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::watch;
 
+use crate::store::Extent;
 use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::{Disk, StoreError};
 use snapshots::Snapshots;
@@ -35,10 +36,9 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Loads the newest snapshot. `purged` is the last entry that the log no longer holds: a snapshot that ends
-    /// before it leaves a gap.
-    pub(crate) fn open(disk: Arc<dyn Disk>, purged: Option<LogId>) -> Result<Self, StoreError> {
-        let (snapshots, newest) = Snapshots::open(disk, purged)?;
+    /// Loads the newest snapshot, which must go together with the log without a gap.
+    pub(crate) fn open(disk: Arc<dyn Disk>, log: Extent) -> Result<Self, StoreError> {
+        let (snapshots, newest) = Snapshots::open(disk, log)?;
         let mut machine = Self {
             view: View::default(),
             last: None,

@@ -9,7 +9,7 @@ use kato_proto::{Field, InvalidMessage, store, store_v1 as pb};
 use prost::Message as _;
 
 use crate::convert::Message;
-use crate::store::{seal, unseal};
+use crate::store::{Extent, seal, unseal};
 use crate::types::{LogId, Snapshot, SnapshotMeta};
 use crate::{Disk, StoreError};
 
@@ -29,42 +29,48 @@ pub(super) struct Snapshots {
 type Content = (SnapshotMeta, State);
 
 impl Snapshots {
-    /// Finds the newest usable snapshot. A damaged one is passed over only if the log still holds everything since
-    /// the one before it.
+    /// Finds the newest usable snapshot. A damaged one is passed over only if the log still holds everything that
+    /// was in it, from the one before it on: a snapshot that a leader sent may be all that there is of its entries.
     pub(super) fn open(
         disk: Arc<dyn Disk>,
-        purged: Option<LogId>,
+        log: Extent,
     ) -> Result<(Self, Option<Content>), StoreError> {
         let snapshots = Self { disk, newest: Mutex::new(None) };
+        let index = |id: Option<LogId>| id.map(|id| id.index);
         let mut damage = None;
+        let mut newest = None;
         for name in snapshots.names()?.into_iter().rev() {
             match snapshots.load(&name) {
-                Ok(content) if content.0.last_log_id >= purged => {
+                Ok(content) => {
+                    newest = Some(content);
                     *snapshots.newest() = Some(name);
-                    return Ok((snapshots, Some(content)));
+                    break;
                 }
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        name,
-                        "damaged snapshot"
-                    );
+                Err(error) if index_in(&name) <= index(log.last) => {
+                    let shown = &error as &dyn std::error::Error;
+                    tracing::warn!(error = shown, name, "damaged snapshot");
                     damage.get_or_insert(error);
                 }
+                Err(error) => return Err(error),
             }
         }
-        match (damage, purged) {
-            (Some(damage), Some(_)) => Err(damage),
-            (None, Some(purged)) => Err(StoreError::Damaged {
+        let reached = newest.as_ref().and_then(|(meta, _)| meta.last_log_id);
+        if reached < log.purged {
+            let purged = index(log.purged).unwrap_or_default();
+            return Err(damage.unwrap_or_else(|| StoreError::Damaged {
                 what: "the set of snapshots".to_owned(),
-                reason: format!(
-                    "the log begins after entry {}, no snapshot reaches it",
-                    purged.index
-                ),
-            }),
-            (_, None) => Ok((snapshots, None)),
+                reason: format!("the log begins after entry {purged}, no snapshot reaches it"),
+            }));
         }
+        if let Some(committed) = index(log.committed)
+            && Some(committed) > index(log.last).max(index(reached))
+        {
+            return Err(StoreError::Damaged {
+                what: "the log".to_owned(),
+                reason: format!("entry {committed} was committed, log and snapshots end before it"),
+            });
+        }
+        Ok((snapshots, newest))
     }
 
     /// Writes a snapshot of this state.
@@ -109,7 +115,10 @@ impl Snapshots {
             move |source| StoreError::Io { what, path, source }
         };
         self.disk.write(&name, file).map_err(fail("cannot write the snapshot"))?;
-        *self.newest() = Some(name.clone());
+        // One that was built slowly may come after one that was installed meanwhile.
+        let mut newest = self.newest();
+        *newest = newest.take().max(Some(name.clone()));
+        drop(newest);
         let mut names = self.names()?;
         names.truncate(names.len().saturating_sub(KEPT));
         for old in names {
@@ -140,6 +149,11 @@ impl Snapshots {
     fn load(&self, name: &str) -> Result<Content, StoreError> {
         parse(&self.read(name)?, || self.disk.path(name).display().to_string())
     }
+}
+
+/// The last entry's number in a snapshot, as its file's name says it.
+fn index_in(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 fn parse(file: &Bytes, what: impl Fn() -> String) -> Result<Content, StoreError> {

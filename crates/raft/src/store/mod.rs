@@ -1,7 +1,9 @@
 //! The durable log: openraft's storage trait over a memory that is read and a file that is written.
 
 mod file;
+mod head;
 mod memory;
+mod open;
 mod record;
 mod writer;
 
@@ -27,14 +29,29 @@ pub(crate) struct LogStore {
     shared: Arc<Shared>,
 }
 
+/// How far a log reaches, which its snapshots must fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extent {
+    /// The last entry that was removed because a snapshot holds it.
+    pub(crate) purged: Option<LogId>,
+    /// The last entry, or the last one removed.
+    pub(crate) last: Option<LogId>,
+    /// An entry that was known to be committed; there may be later ones.
+    pub(crate) committed: Option<LogId>,
+}
+
 struct Shared {
     memory: Mutex<Memory>,
     writer: Writer,
 }
 
 impl LogStore {
-    pub(crate) fn open(disk: &dyn Disk, member: NodeId, flush: Flush) -> Result<Self, StoreError> {
-        let (file, memory) = LogFile::open(disk, member)?;
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        member: NodeId,
+        flush: Flush,
+    ) -> Result<Self, StoreError> {
+        let (file, memory) = LogFile::open(Arc::clone(&disk), member)?;
         let writer = Writer::start(file, flush).map_err(|source| StoreError::Io {
             what: "cannot start the log's writer",
             path: disk.path(""),
@@ -43,9 +60,10 @@ impl LogStore {
         Ok(Self { shared: Arc::new(Shared { memory: Mutex::new(memory), writer }) })
     }
 
-    /// The last entry that was removed because a snapshot holds it.
-    pub(crate) fn purged(&self) -> Option<LogId> {
-        self.memory().purged
+    /// How far the log reaches.
+    pub(crate) fn extent(&self) -> Extent {
+        let memory = self.memory();
+        Extent { purged: memory.purged, last: memory.last(), committed: memory.committed }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -5,10 +5,13 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::file::{Change, LogFile};
+use crate::StoreError;
+use crate::error::chain;
 use crate::types::TypeConfig;
 
 type IOFlushed = openraft::storage::IOFlushed<TypeConfig>;
@@ -45,6 +48,8 @@ struct Job {
 
 /// Jobs that may wait for the disk. openraft bounds what is in flight far below.
 const JOBS_MAX: usize = 1024;
+/// How long the log must be idle until its mark is synced ([`super::head`]).
+const IDLE: Duration = Duration::from_millis(100);
 /// Jobs that one transaction takes.
 const JOBS_PER_SYNC: usize = 128;
 
@@ -108,11 +113,29 @@ impl Writer {
     }
 }
 
-/// Group commit. A failed write ends the thread: after a failed sync nobody knows what the disk holds
-/// (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020), so nothing may be tried
-/// again on it, and openraft stops the node.
+/// Group commit, until the last handle is gone. A failed write is the last one: after a failed sync nobody knows
+/// what the disk holds (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020), so nothing may
+/// be tried again on it, and openraft stops the node. Whoever asks for more hears of that failure.
 fn run(file: &LogFile, jobs: &mpsc::Receiver<Job>) {
-    while let Ok(first) = jobs.recv() {
+    let Err(error) = serve(file, jobs) else { return };
+    tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be written");
+    let message = chain(&error);
+    while let Ok(job) = jobs.recv() {
+        job.done.tell(Err(io::Error::other(message.clone())));
+    }
+}
+
+fn serve(file: &LogFile, jobs: &mpsc::Receiver<Job>) -> Result<(), StoreError> {
+    loop {
+        let first = match jobs.recv_timeout(IDLE) {
+            Ok(first) => first,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return file.settle(),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                file.settle()?;
+                let Ok(first) = jobs.recv() else { return Ok(()) };
+                first
+            }
+        };
         let mut changes = first.changes;
         let mut waiting = vec![first.done];
         while waiting.len() < JOBS_PER_SYNC
@@ -121,12 +144,11 @@ fn run(file: &LogFile, jobs: &mpsc::Receiver<Job>) {
             changes.extend(next.changes);
             waiting.push(next.done);
         }
-        if let Err(error) = file.write(&changes) {
-            tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be written");
-            let message = error.to_string();
-            waiting.into_iter().for_each(|done| done.tell(Err(io::Error::other(message.clone()))));
-            return;
+        let written = file.write(&changes);
+        let message = written.as_ref().err().map(|error| chain(error));
+        for done in waiting {
+            done.tell(message.clone().map_or(Ok(()), |message| Err(io::Error::other(message))));
         }
-        waiting.into_iter().for_each(|done| done.tell(Ok(())));
+        written?;
     }
 }
