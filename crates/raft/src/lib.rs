@@ -13,6 +13,7 @@ mod mesh;
 mod network;
 mod proposer;
 mod reader;
+mod retention;
 #[cfg(test)]
 mod rig;
 mod service;

@@ -21,6 +21,7 @@ use crate::machine::Machine;
 use crate::network::{MESSAGE_BYTES_MAX, Network};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
+use crate::retention::Retention;
 use crate::service::Service;
 use crate::store::LogStore;
 use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
@@ -85,13 +86,26 @@ impl Mesh {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
+        Self::start_keeping(Retention::DEFAULT, config, disk, transport, clock, tasks).await
+    }
+
+    /// As [`Mesh::start`], keeping another amount of log in memory.
+    pub(crate) async fn start_keeping(
+        retention: Retention,
+        config: Config,
+        disk: Arc<dyn Disk>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+    ) -> Result<Self, StoreError> {
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush)?;
         let machine = Machine::open(disk, log.extent())?;
         let views = machine.subscribe();
         let keepalive = config.timing.heartbeat * 3;
         let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
         let network = Network { own: config.id, transport, timeouts };
-        let start = Raft::new(config.id, raft_config(&config)?, network.clone(), log, machine);
+        let start =
+            Raft::new(config.id, raft_config(&config)?, network.clone(), log.clone(), machine);
         // openraft draws its random numbers from a seed that its tasks inherit from here.
         let raft = Runtime::scope(config.seed, start)
             .await
@@ -106,6 +120,8 @@ impl Mesh {
         let (published, leadership) = watch::channel(Leadership::default());
         tasks.spawn("leadership", OnError::Stop, follow(raft.clone(), published, tasks.shutdown()));
         let reader = Reader::new(raft.clone(), leader, views.clone());
+        let enforcing = retention.enforce(raft.clone(), log, tasks.shutdown());
+        tasks.spawn("log retention", OnError::Stop, enforcing);
         let service = Service {
             own: config.id,
             raft: raft.clone(),

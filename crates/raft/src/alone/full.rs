@@ -6,9 +6,10 @@ use std::sync::Arc;
 use kato_core::DatacenterName;
 use kato_net::task::Tasks;
 
-use super::{PATIENCE, register, start};
-use crate::Error;
+use super::{PATIENCE, register, reopened, start};
 use crate::rig::disk::{Fault, RigDisk};
+use crate::store::LogStore;
+use crate::{Error, Flush};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_the_member_and_loses_nothing() {
@@ -30,6 +31,7 @@ async fn a_full_disk_stops_the_member_and_loses_nothing() {
 
     disk.fail(None);
     let tasks = Tasks::new();
+    reopened(|| LogStore::open(Arc::new(disk.clone()), 1, Flush::Inline)).await.unwrap();
     let mesh = start(Arc::new(disk), &tasks).await.unwrap();
     let view = mesh.read(PATIENCE).await.unwrap();
     assert!(view.state.datacenters.contains_key(&"kept".parse::<DatacenterName>().unwrap()));

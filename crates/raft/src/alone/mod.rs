@@ -1,6 +1,7 @@
 //! A mesh of one: what a member does by itself, without a network.
 
 mod full;
+mod memory;
 mod proposals;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use kato_net::clock::Clock;
 use kato_net::task::Tasks;
 use kato_net::{BoxFuture, Expect, Identity, Io, Listener, Transport};
 
+use crate::retention::Retention;
 use crate::{Config, Disk, Flush, Member, Mesh, StoreError, Timing};
 
 /// How long a test waits for what must happen.
@@ -50,6 +52,14 @@ impl Clock for Standing {
 
 /// Starts the only member of a mesh, and founds it.
 async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
+    start_keeping(Retention::DEFAULT, disk, tasks).await
+}
+
+async fn start_keeping(
+    retention: Retention,
+    disk: Arc<dyn Disk>,
+    tasks: &Tasks,
+) -> Result<Mesh, StoreError> {
     let member = Member { datacenter: "dub".parse().unwrap(), address: "nowhere".to_owned() };
     let config = Config {
         id: 1,
@@ -61,10 +71,24 @@ async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
     };
     let identity = "spiffe://demo.com/coordinator/dub".parse().unwrap();
     let transport = Arc::new(NoNetwork(identity));
-    let mesh = Mesh::start(config, disk, transport, Arc::new(Standing), tasks).await?;
+    let clock = Arc::new(Standing);
+    let mesh = Mesh::start_keeping(retention, config, disk, transport, clock, tasks).await?;
     // A store that was damaged while it was opened says so in the first proposal.
     drop(mesh.found().await);
     Ok(mesh)
+}
+
+/// Opens a store whose last owner is still closing it.
+async fn reopened<T>(open: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let free = async {
+        loop {
+            match open() {
+                Err(StoreError::InUse) => tokio::task::yield_now().await,
+                opened => return opened,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.expect("the store is closed at last")
 }
 
 /// Registers a datacenter of this name.

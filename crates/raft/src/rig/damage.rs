@@ -56,14 +56,14 @@ fn stores_after(steps: &[Step]) -> [(&'static str, Content, Model); 2] {
     [("killed", killed, model.clone()), ("closed", disk.content(), model)]
 }
 
-/// Places to damage in a file of this content: all of its first bytes, and some of every page that is used.
+/// Places to damage in a file of this content: half of its header, and some of every page that is used.
 fn places(log: &[u8], chance: &mut Chance) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..320).collect();
+    let mut places: Vec<usize> = (0..320).step_by(2).collect();
     for (page, bytes) in log.chunks(4096).enumerate().skip(1) {
         if bytes.iter().any(|byte| *byte != 0) {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
-            places.extend((0..6).map(|_| page * 4096 + chance.below(used)));
-            places.extend((0..8).map(|at| page * 4096 + at));
+            places.extend((0..4).map(|_| page * 4096 + chance.below(used)));
+            places.extend((0..4).map(|at| page * 4096 + at));
         }
     }
     places
@@ -101,7 +101,7 @@ fn damage_of_the_last_commit_does_not_undo_it() {
         let [(_, content, model), _] = stores_after(&steps);
         let old = |at: usize| before.log.get(at).copied().unwrap_or_default();
         let changed = (0..content.log.len()).filter(|at| content.log[*at] != old(*at));
-        for place in changed.step_by(41) {
+        for place in changed.step_by(67) {
             let mut damaged = content.clone();
             damaged.log[place] ^= 1 << (place % 8);
             tally.open(&format!("byte {place}"), damaged, &model);
@@ -116,7 +116,7 @@ fn a_log_of_another_length_opens_exactly_or_not_at_all() {
     for (what, content, model) in stores() {
         let mut tally = Tally::default();
         let len = content.log.len();
-        let pages = (0..len).step_by((len / 24 / 4096).max(1) * 4096);
+        let pages = (0..len).step_by((len / 8 / 4096).max(1) * 4096);
         let near = pages.flat_map(|at| [at.saturating_sub(1), at, at + 1]);
         for cut in
             near.chain([2, 9, 63, 64, 191, 192, 319, 320, 511, 512, len - 1, len + 1, len + 4096])
@@ -139,7 +139,7 @@ fn a_damaged_mark_opens_exactly_or_not_at_all() {
         let mut tally = Tally::default();
         let len = content.files[mark].len();
         for place in (0..40).chain(508..len) {
-            for bit in [0, 5, 7] {
+            for bit in [place % 8] {
                 let mut damaged = content.clone();
                 damaged.files.get_mut(mark).unwrap()[place] ^= 1 << bit;
                 tally.open(&format!("{what}, mark's byte {place}"), damaged, &model);

@@ -35,6 +35,8 @@ struct State {
     step: usize,
     operations: u64,
     fault: Option<Fault>,
+    /// Whether somebody has the log open.
+    locked: bool,
 }
 
 /// What lies on the disk.
@@ -219,6 +221,11 @@ impl State {
 
 impl Disk for RigDisk {
     fn open_log(&self, builder: &Builder) -> Result<Database, DatabaseError> {
+        if std::mem::replace(&mut self.state().locked, true) {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
+        }
+        // Unlocks when it is dropped, however that comes.
+        let handle = Handle(self.clone());
         if self.state().seen.log.is_empty() {
             // As in a directory: made aside, and then there as a whole.
             let aside = Self::default();
@@ -228,7 +235,7 @@ impl Disk for RigDisk {
             let log = state.seen.log.clone();
             Arc::make_mut(&mut state.durable).log = log;
         }
-        builder.create_with_backend(Handle(self.clone()))
+        builder.create_with_backend(handle)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -271,6 +278,12 @@ impl Disk for RigDisk {
 
 #[derive(Debug)]
 struct Handle(RigDisk);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.state().locked = false;
+    }
+}
 
 impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {

@@ -42,7 +42,8 @@ fn a_failing_disk_fails_the_step_and_loses_nothing() {
             disk.fail(None);
             let upto = models.len().min(acknowledged + 2);
             let moment = disk.moments().pop().unwrap();
-            for cut in [Cut::Killed, Cut::Lost] {
+            let cuts = [Cut::Killed, Cut::Lost];
+            for cut in cuts.into_iter().skip(usize::from(lasting)) {
                 let left = RigDisk::of(moment.cut(cut, &mut Chance(at)));
                 let found = Store::open(&left).map(|mut store| store.found());
                 let found = found.unwrap_or_else(|error| panic!("{at}, {cut:?}: {error:?}"));

@@ -49,7 +49,7 @@ pub(super) struct Model {
     applied: State,
 }
 
-pub(super) fn id(term: u64, index: u64) -> LogId {
+pub(crate) fn id(term: u64, index: u64) -> LogId {
     LogId::new(LeaderId { term, node_id: MEMBER }, index)
 }
 
@@ -66,7 +66,7 @@ fn batch(index: u64, bytes: usize) -> Batch {
     Batch { at: Timestamp(index), commands: vec![command] }
 }
 
-pub(super) fn entry(term: u64, index: u64, bytes: usize) -> Entry {
+pub(crate) fn entry(term: u64, index: u64, bytes: usize) -> Entry {
     let record = Record(store::encode_batch(&batch(index, bytes)));
     Entry { log_id: id(term, index), payload: EntryPayload::Normal(record) }
 }

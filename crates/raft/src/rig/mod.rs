@@ -7,6 +7,6 @@ mod chance;
 mod damage;
 pub(crate) mod disk;
 mod faults;
-mod history;
+pub(crate) mod history;
 mod power;
 mod refusals;

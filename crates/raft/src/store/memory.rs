@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
+use openraft::EntryPayload;
 use prost::Message as _;
 
 use super::file::Change;
@@ -19,12 +20,33 @@ pub(crate) struct Memory {
     pub(crate) committed: Option<LogId>,
     pub(crate) purged: Option<LogId>,
     entries: BTreeMap<u64, Entry>,
+    /// What the entries take, about.
+    bytes: usize,
 }
 
 impl Memory {
     /// Adds an entry, or replaces the one at its index.
     pub(crate) fn push(&mut self, entry: Entry) {
-        self.entries.insert(entry.log_id.index, entry);
+        self.bytes += weight(&entry);
+        if let Some(replaced) = self.entries.insert(entry.log_id.index, entry) {
+            self.bytes -= weight(&replaced);
+        }
+    }
+
+    /// What the entries take, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The first entry of the last ones that take at most `bytes` together.
+    pub(crate) fn tail_within(&self, bytes: usize) -> Option<u64> {
+        let mut left = bytes;
+        let fits = |entry: &&Entry| {
+            let fits = weight(entry) <= left;
+            left = left.saturating_sub(weight(entry));
+            fits
+        };
+        self.entries.values().rev().take_while(fits).last().map(|entry| entry.log_id.index)
     }
 
     /// The last entry, or the last purged one.
@@ -72,12 +94,46 @@ impl Memory {
             Change::Vote(vote) => self.vote = Some(*vote),
             Change::Committed(id) => self.committed = *id,
             Change::TruncateAfter(last) => {
-                self.entries.split_off(&last.map_or(0, |last| last + 1));
+                let gone = self.entries.split_off(&last.map_or(0, |last| last + 1));
+                self.bytes -= gone.values().map(weight).sum::<usize>();
             }
             Change::Purge(upto) => {
-                self.entries = self.entries.split_off(&(upto.index + 1));
+                let kept = self.entries.split_off(&(upto.index + 1));
+                self.bytes -= self.entries.values().map(weight).sum::<usize>();
+                self.entries = kept;
                 self.purged = Some(*upto);
             }
         }
+    }
+}
+
+/// What an entry takes in memory, in bytes, about.
+fn weight(entry: &Entry) -> usize {
+    let payload = match &entry.payload {
+        EntryPayload::Normal(record) => record.0.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    };
+    size_of::<Entry>() + payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::history::{entry, id};
+
+    #[test]
+    fn the_weight_follows_every_change() {
+        let mut memory = Memory::default();
+        memory.change(&Change::Append((0..10).map(|index| entry(1, index, 1_000)).collect()));
+        let ten = memory.bytes();
+        assert!(ten > 5_000, "{ten}");
+        assert_eq!(memory.tail_within(usize::MAX), Some(0));
+        assert_eq!(memory.tail_within(0), None);
+        assert!(memory.tail_within(ten / 2) > Some(3));
+        memory.change(&Change::Append(vec![entry(2, 9, 1_000)]));
+        assert_eq!(memory.bytes(), ten);
+        memory.change(&Change::TruncateAfter(Some(4)));
+        memory.change(&Change::Purge(id(1, 4)));
+        assert_eq!(memory.bytes(), 0);
     }
 }

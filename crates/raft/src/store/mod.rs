@@ -66,6 +66,16 @@ impl LogStore {
         Extent { purged: memory.purged, last: memory.last(), committed: memory.committed }
     }
 
+    /// What the entries in memory take, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.memory().bytes()
+    }
+
+    /// The first entry of the last ones that take at most `bytes` together.
+    pub(crate) fn tail_within(&self, bytes: usize) -> Option<u64> {
+        self.memory().tail_within(bytes)
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
