@@ -1,0 +1,357 @@
+//! Random commands and states, each part of them independently: also such as no log would make.
+
+use std::sync::Arc;
+
+use kato_core::{
+    Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter, DatacenterName,
+    DatacenterSpec, Decision, Demand, Event, EventKind, Failover, Health, Instance, InstanceId,
+    Machine, MachineId, MachineName, MachineSpec, Market, MicroDollars, Offer, Order, OrderId,
+    Place, Placement, PutWorkload, Quote, Refusal, Resources, Revision, Settings, Source,
+    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Unplaceable, Verdict, Workload,
+    WorkloadName, WorkloadSpec,
+};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// A name of any kind.
+fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
+{
+    let names = vec!["a", "dub", "ewr", "sin-2", "cell-1", "web", "0"];
+    (select(names), option::of(0..5_u32)).prop_map(|(name, number)| {
+        number.map_or(name.to_owned(), |number| format!("{name}-{number}")).parse().unwrap()
+    })
+}
+
+fn text() -> impl Strategy<Value = String> {
+    vec(prop_oneof![any::<char>(), Just('\0'), Just('ß'), Just('\n')], 0..12)
+        .prop_map(|chars| chars.into_iter().collect())
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp)
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    any::<u64>().prop_map(Revision)
+}
+
+fn money() -> impl Strategy<Value = MicroDollars> {
+    any::<i64>().prop_map(MicroDollars)
+}
+
+/// Below what sums of a state could overflow with.
+fn resources() -> impl Strategy<Value = Resources> {
+    (0..1_u64 << 40, 0..1_u64 << 50)
+        .prop_map(|(cpu_millis, memory_bytes)| Resources { cpu_millis, memory_bytes })
+}
+
+fn coordinates() -> impl Strategy<Value = Coordinates> {
+    (-90_000_000..=90_000_000_i32, -180_000_000..=180_000_000_i32)
+        .prop_map(|(latitude, longitude)| Coordinates::from_micro(latitude, longitude).unwrap())
+}
+
+fn cell() -> impl Strategy<Value = CellId> {
+    (name::<DatacenterName>(), name::<CellName>())
+        .prop_map(|(datacenter, cell)| CellId { datacenter, cell })
+}
+
+fn machine_id() -> impl Strategy<Value = MachineId> {
+    (cell(), name::<MachineName>()).prop_map(|(cell, machine)| MachineId { cell, machine })
+}
+
+fn instance_id() -> impl Strategy<Value = InstanceId> {
+    (name::<WorkloadName>(), prop_oneof![1..4_u32, Just(u32::MAX)])
+        .prop_map(|(workload, number)| InstanceId::new(workload, number))
+}
+
+fn offer() -> impl Strategy<Value = Arc<Offer>> {
+    let market = select(vec![Market::OnDemand, Market::Spot]);
+    let arch = select(vec![Arch::X86_64, Arch::Arm64]);
+    let who = (name(), name(), text(), text());
+    (who, market, arch, resources(), money(), time()).prop_map(
+        |((provider, region, kind, source), market, arch, capacity, price, priced_at)| {
+            let price_micros_per_hour = price;
+            Arc::new(Offer {
+                provider,
+                region,
+                kind,
+                market,
+                arch,
+                capacity,
+                price_micros_per_hour,
+                priced_at,
+                source,
+            })
+        },
+    )
+}
+
+fn quote() -> impl Strategy<Value = Quote> {
+    (offer(), select(vec![Source::Running, Source::Buy]), money(), money()).prop_map(
+        |(offer, source, price_micros_per_hour, latency_micros_per_hour)| Quote {
+            offer,
+            source,
+            price_micros_per_hour,
+            latency_micros_per_hour,
+        },
+    )
+}
+
+fn spot() -> impl Strategy<Value = SpotPolicy> {
+    select(vec![SpotPolicy::Allowed, SpotPolicy::Required, SpotPolicy::Never])
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        Just(Refusal::NotAllowed),
+        Just(Refusal::Unavailable),
+        (any::<u32>(), any::<u32>()).prop_map(|(latency_us, latency_ms_max)| {
+            Refusal::TooFar { latency_us, latency_ms_max }
+        }),
+        Just(Refusal::Spread),
+        (resources(), spot()).prop_map(|(request, spot)| Refusal::NoOffer { request, spot }),
+        (money(), money()).prop_map(|(price_micros_per_hour, max_micros_per_hour)| {
+            Refusal::TooExpensive { price_micros_per_hour, max_micros_per_hour }
+        }),
+        Just(Refusal::NoRoom),
+        Just(Refusal::RefusedByCell),
+    ]
+}
+
+fn decision() -> impl Strategy<Value = Arc<Decision>> {
+    let verdict = prop_oneof![
+        any::<u32>().prop_map(Verdict::Chosen),
+        Just(Verdict::Costlier),
+        refusal().prop_map(Verdict::Refused),
+    ];
+    let candidate = (name(), option::of(any::<u32>()), option::of(quote()), verdict).prop_map(
+        |(datacenter, latency_us, quote, verdict)| Candidate {
+            datacenter,
+            latency_us,
+            quote,
+            verdict,
+        },
+    );
+    (time(), money(), vec(candidate, 0..3)).prop_map(
+        |(at, latency_price_micros_per_ms_hour, candidates)| {
+            Arc::new(Decision { at, latency_price_micros_per_ms_hour, candidates })
+        },
+    )
+}
+
+fn datacenter() -> impl Strategy<Value = DatacenterSpec> {
+    let limits = any::<u32>().prop_map(|machines_max| CellSpec { machines_max });
+    let regions = btree_set((name(), name()), 0..3);
+    (name(), coordinates(), text(), regions, btree_map(name(), limits, 0..3)).prop_map(
+        |(name, location, address, regions, cells)| DatacenterSpec {
+            name,
+            location,
+            address,
+            regions,
+            cells,
+        },
+    )
+}
+
+fn machine() -> impl Strategy<Value = MachineSpec> {
+    let order = option::of(any::<u64>().prop_map(OrderId));
+    (machine_id(), resources(), offer(), text(), any::<u64>(), order).prop_map(
+        |(id, resources, offer, address, incarnation, order)| MachineSpec {
+            id,
+            resources,
+            offer,
+            address,
+            incarnation,
+            order,
+        },
+    )
+}
+
+fn workload() -> impl Strategy<Value = Arc<WorkloadSpec>> {
+    let demand = (text(), coordinates(), any::<u32>())
+        .prop_map(|(place, at, weight_milli)| Demand { place, at, weight_milli });
+    let limits = (option::of(any::<u32>()), option::of(money()), money());
+    let sets = (vec(demand, 0..3), btree_set(name(), 0..3), btree_set(name(), 0..3));
+    let spread = select(vec![Spread::None, Spread::Datacenter]);
+    let failover = select(vec![Failover::Auto, Failover::Never]);
+    let flags = (any::<bool>(), any::<bool>(), spot(), spread, failover);
+    (name(), text(), any::<u32>(), resources(), limits, sets, flags).prop_map(
+        |(name, unit, count, request, limits, (demand, datacenters, ports), flags)| {
+            let (latency_ms_max, price_micros_per_hour_max, latency_price) = limits;
+            let (template, singleton, spot, spread, failover) = flags;
+            Arc::new(WorkloadSpec {
+                name,
+                template,
+                unit: unit.into(),
+                count,
+                request,
+                demand,
+                latency_ms_max,
+                datacenters,
+                price_micros_per_hour_max,
+                spot,
+                spread,
+                singleton,
+                failover,
+                ports,
+                latency_price_micros_per_ms_hour: latency_price,
+            })
+        },
+    )
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    (any::<u32>(), option::of(revision()), cell(), quote())
+        .prop_map(|(number, epoch, cell, quote)| Target { number, epoch, cell, quote })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (text(), any::<u64>()).prop_map(|(domain, lease_ms)| Settings { domain, lease_ms })
+}
+
+/// Any command.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    let machines = || vec(machine_id(), 0..4);
+    let put = (workload(), option::of(revision()), vec(target(), 0..3), decision()).prop_map(
+        |(spec, expected, targets, decision)| PutWorkload { spec, expected, targets, decision },
+    );
+    let place = (name(), any::<u64>(), vec(target(), 0..3), decision(), text()).prop_map(
+        |(workload, generation, targets, decision, cause)| Place {
+            workload,
+            generation,
+            targets,
+            decision,
+            cause,
+        },
+    );
+    let order = || any::<u64>().prop_map(OrderId);
+    prop_oneof![
+        settings().prop_map(Command::Found),
+        datacenter().prop_map(Command::RegisterDatacenter),
+        machine().prop_map(Command::JoinMachine),
+        (machines(), text()).prop_map(|(machines, reason)| Command::Suspend { machines, reason }),
+        (machine_id(), any::<u64>())
+            .prop_map(|(machine, incarnation)| Command::Resume { machine, incarnation }),
+        machines().prop_map(Command::DeclareLost),
+        put.prop_map(Command::PutWorkload),
+        (name(), option::of(revision()))
+            .prop_map(|(name, expected)| Command::DeleteWorkload { name, expected }),
+        place.prop_map(Command::Place),
+        (instance_id(), option::of(revision()), decision()).prop_map(
+            |(instance, epoch, decision)| Command::Unplaceable { instance, epoch, decision }
+        ),
+        (instance_id(), revision(), machine_id())
+            .prop_map(|(instance, epoch, machine)| Command::Bind { instance, epoch, machine }),
+        (instance_id(), revision(), time()).prop_map(|(instance, epoch, until)| Command::Refuse {
+            instance,
+            epoch,
+            until
+        }),
+        (order(), any::<u32>())
+            .prop_map(|(order, attempt)| Command::AttemptOrder { order, attempt }),
+        (order(), text(), time()).prop_map(|(order, reason, until)| Command::FailOrder {
+            order,
+            reason,
+            until
+        }),
+    ]
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let when = (revision(), any::<u64>(), time());
+    let what = (quote(), decision(), option::of(any::<u64>().prop_map(OrderId)));
+    (cell(), option::of(machine_id()), when, resources(), what).prop_map(
+        |(cell, machine, (epoch, generation, placed_at), request, (quote, decision, order))| {
+            Placement {
+                cell,
+                machine,
+                epoch,
+                generation,
+                request,
+                quote,
+                decision,
+                order,
+                placed_at,
+            }
+        },
+    )
+}
+
+fn instance() -> impl Strategy<Value = Instance> {
+    let unplaceable =
+        (time(), decision()).prop_map(|(since, decision)| Unplaceable { since, decision });
+    let refusals = btree_map(cell(), time(), 0..3);
+    (instance_id(), option::of(placement()), option::of(unplaceable), refusals).prop_map(
+        |(id, placement, unplaceable, refusals)| Instance { id, placement, unplaceable, refusals },
+    )
+}
+
+fn stored_workload() -> impl Strategy<Value = Workload> {
+    let older = btree_map(any::<u64>(), workload(), 0..3);
+    (workload(), any::<u64>(), revision(), time(), older).prop_map(
+        |(spec, generation, revision, applied_at, older)| Workload {
+            spec,
+            generation,
+            revision,
+            applied_at,
+            older: older.into_iter().collect(),
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    (revision(), time(), select(EventKind::ALL.to_vec()), text(), text()).prop_map(
+        |(revision, at, kind, subject, message)| Event { revision, at, kind, subject, message },
+    )
+}
+
+/// Any state whose ledgers fit the rest of it.
+pub(super) fn state() -> impl Strategy<Value = State> {
+    let health = prop_oneof![
+        Just(Health::Up),
+        time().prop_map(|since| Health::Suspected { since }),
+        time().prop_map(|since| Health::Lost { since }),
+    ];
+    let datacenters = vec((datacenter(), health), 0..3);
+    let suspension =
+        (revision(), any::<bool>()).prop_map(|(since, over)| Suspension { since, over });
+    let machines = vec((machine(), option::of(suspension)), 0..4);
+    let order = (cell(), offer(), instance_id(), any::<u32>(), time()).prop_map(
+        |(cell, offer, instance, attempts, placed_at)| Order {
+            cell,
+            offer,
+            instance,
+            attempts,
+            placed_at,
+        },
+    );
+    let orders = btree_map(any::<u64>().prop_map(OrderId), order, 0..3);
+    let heads = (revision(), time(), option::of(settings()));
+    let work = (vec(stored_workload(), 0..3), vec(instance(), 0..5), orders, vec(event(), 0..4));
+    (heads, datacenters, machines, work).prop_map(
+        |((revision, time, settings), datacenters, machines, work)| {
+            let (workloads, instances, orders, events) = work;
+            let datacenter = |(spec, health): (DatacenterSpec, Health)| {
+                (spec.name.clone(), Datacenter { spec, health })
+            };
+            let machine = |(spec, suspended): (MachineSpec, Option<Suspension>)| {
+                (spec.id.clone(), Machine { spec, allocated: Resources::NONE, suspended })
+            };
+            let state = State {
+                revision,
+                time,
+                settings,
+                datacenters: datacenters.into_iter().map(datacenter).collect(),
+                machines: machines.into_iter().map(machine).collect(),
+                workloads: workloads.into_iter().map(|w| (w.spec.name.clone(), w)).collect(),
+                instances: instances.into_iter().map(|i| (i.id.clone(), i)).collect(),
+                orders: orders.into_iter().collect(),
+                events: events.into_iter().collect(),
+                ..State::default()
+            };
+            state.with_ledgers()
+        },
+    )
+}
