@@ -23,6 +23,8 @@ pub(crate) const LOCK: &str = "lock";
 pub(crate) const OUTPUT: &str = "output.log";
 /// The output before that.
 pub(crate) const OUTPUT_OLD: &str = "output.log.1";
+/// The environment variable that says whose a process is, by the directory of its instance.
+pub(crate) const DIRECTORY: &str = "KATO_DIRECTORY";
 /// Where commands begin unless their unit says otherwise.
 pub(crate) const WORK: &str = "work";
 /// The directories behind `%t %S %C %L %T`, in this order.
@@ -75,7 +77,7 @@ impl Assigned {
         [
             ("KATO_INSTANCE", self.instance.clone()),
             ("KATO_EPOCH", self.epoch.to_string()),
-            ("KATO_DIRECTORY", directory.display().to_string()),
+            (DIRECTORY, directory.display().to_string()),
         ]
     }
 

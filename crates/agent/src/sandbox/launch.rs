@@ -9,7 +9,7 @@ use kato_units::engine::{Assignment, Error};
 
 use super::Shared;
 use super::home::Home;
-use crate::record::{Assigned, Recorded};
+use crate::record::{Assigned, DIRECTORY, Recorded};
 
 /// Writes what is to run and starts the shim for it. Returns the status that holds until the shim has its own.
 pub(super) fn launch(
@@ -51,7 +51,8 @@ pub(super) fn launch(
 }
 
 /// Starts the shim, which owns the directory from then on: its standard input is the lock. It is given nothing of
-/// the agent's environment but where programs and the home are, for that may hold credentials.
+/// the agent's environment but where programs and the home are, for that may hold credentials. The directory stands
+/// in its environment too, as in that of its processes: whoever kills all that belongs to a directory finds it.
 fn spawn(shared: &Shared, home: &Home, lock: File) -> io::Result<()> {
     let [program, arguments @ ..] = shared.shim_command.as_slice() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the shim's command is empty"));
@@ -60,6 +61,7 @@ fn spawn(shared: &Shared, home: &Home, lock: File) -> io::Result<()> {
     command.args(arguments).arg("--directory").arg(home.path()).env_clear();
     let handed_on = ["PATH", "HOME"].map(|name| (name, std::env::var_os(name)));
     command.envs(handed_on.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    command.env(DIRECTORY, home.path());
     command.stdin(Stdio::from(lock)).stdout(Stdio::null()).stderr(home.shim_log()?);
     // Its handle is dropped: it is not this process's to wait for. The runtime reaps it.
     command.kill_on_drop(false).spawn().map(|_| ())

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// The environment variable that carries the mark.
 const MARK: &str = "KATO_DEV";
-/// The environment variable by which the sandbox tells its units apart.
+/// The environment variable by which the sandbox tells its units and their shims apart.
 const UNIT_DIRECTORY: &str = "KATO_DIRECTORY";
 /// Between two looks for processes that were to die.
 const LOOK: Duration = Duration::from_millis(20);
@@ -41,8 +41,8 @@ pub(super) fn start(verb: &str, config: &Path, log: &Path, mark: &OsString) -> i
         .spawn()
 }
 
-/// The processes of a datacenter: those that carry its mark, and units, which get no more of an agent's environment
-/// than their directory.
+/// The processes of a datacenter: those that carry its mark, and units and their shims, which get no more of an agent's
+/// environment than their directory.
 pub(super) fn marked(mark: &OsString) -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
