@@ -42,6 +42,8 @@ pub(crate) enum VerbError {
     Unit { path: PathBuf, source: io::Error },
     #[error("{path} is larger than {UNIT_BYTES_MAX} bytes")]
     UnitTooLarge { path: PathBuf },
+    #[error("{path}:{line}: the line is not UTF-8: save the file in that encoding")]
+    UnitNotUtf8 { path: PathBuf, line: usize },
     #[error("a unit file from the standard input needs its name")]
     NamelessUnit,
     #[error("--name names the unit on the standard input, and no file is -")]

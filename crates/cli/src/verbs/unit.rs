@@ -25,11 +25,15 @@ pub(crate) fn read(file: &str, name: Option<&str>) -> Result<UnitFile, VerbError
 
 /// The mesh takes no larger ones; a mistyped path may be a disk.
 fn limited(from: impl Read, path: &Path) -> Result<String, VerbError> {
-    let mut text = String::new();
-    let read = from.take(UNIT_BYTES_MAX as u64 + 1).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let read = from.take(UNIT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|source| VerbError::Unit { path: path.into(), source })?;
-    if text.len() > UNIT_BYTES_MAX {
+    if bytes.len() > UNIT_BYTES_MAX {
         return Err(VerbError::UnitTooLarge { path: path.into() });
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = read.split(|byte| *byte == b'\n').count();
+        VerbError::UnitNotUtf8 { path: path.into(), line }
+    })
 }
