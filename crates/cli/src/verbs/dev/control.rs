@@ -2,6 +2,7 @@
 //! the data directory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -13,6 +14,9 @@ use crate::output;
 
 /// The longest path that a socket may have on Linux, its end included (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
+
+/// How long a client may take to say what it wants; others wait behind it.
+const REQUEST: Duration = Duration::from_secs(2);
 
 /// Where the socket is: in the data directory, unless that is too deep for one.
 fn socket(root: &Path) -> PathBuf {
@@ -41,13 +45,15 @@ pub(super) struct Request {
     stream: UnixStream,
 }
 
-/// The next request that makes sense; others are answered here.
+/// The next request that makes sense; others are answered here. Not cancel-safe: a client that was let in would be
+/// forgotten.
 pub(super) async fn next(listener: &UnixListener) -> std::io::Result<Request> {
     loop {
         let (stream, _) = listener.accept().await?;
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        if stream.read_line(&mut line).await.is_err() {
+        let read = tokio::time::timeout(REQUEST, stream.read_line(&mut line)).await;
+        if !matches!(read, Ok(Ok(_))) {
             continue;
         }
         let mut stream = stream.into_inner();

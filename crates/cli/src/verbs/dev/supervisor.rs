@@ -88,11 +88,16 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
     let contexts = settings::own_context_file()?;
     Contexts::upsert(&contexts, "dev", context)?;
     report::done(&files, ports, &contexts, began.elapsed())?;
+    // Kept over the rounds: a client may have been let in that has not spoken yet.
+    let mut requests = Box::pin(control::next(&listener));
     loop {
         tokio::select! {
             biased;
             () = signals.next() => break,
-            request = control::next(&listener) => supervisor.obey(request?).await,
+            request = &mut requests => {
+                supervisor.obey(request?).await;
+                requests = Box::pin(control::next(&listener));
+            }
             () = tokio::time::sleep(LOOK) => supervisor.look()?,
         }
     }
