@@ -1,0 +1,11 @@
+//! End to end: real `kato` processes, mutual TLS, signals, and programs of other people. Each test is named for what is
+//! promised. Where a machine lacks what one needs, it says `NOT RUN`; with `KATO_REQUIRE_ALL=1` it fails instead.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod support;
+
+mod agent;
+mod refusals;
+mod restart;
+mod session;
