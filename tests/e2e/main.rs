@@ -6,6 +6,10 @@
 mod support;
 
 mod agent;
+mod leader;
+mod loss;
+mod partition;
+mod quorum;
 mod refusals;
 mod restart;
 mod session;

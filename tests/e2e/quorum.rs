@@ -1,0 +1,56 @@
+//! Two of three coordinators are dead: nothing can be decided, what runs runs on, and nobody pretends to know.
+
+use std::time::Duration;
+
+use kato_proto::v1::RunState;
+
+use crate::support::mesh::{IDLE, Mesh};
+use crate::support::{figure, now, processes, until};
+
+#[test]
+fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
+    let mesh = Mesh::start();
+    let plain = mesh.unit("plain.service", "ExecStart=/bin/sleep infinity", "Datacenters=dub");
+    let single = mesh.unit("single.service", IDLE, "Datacenters=dub\nSingleton=yes");
+    mesh.run(&[&plain, &single]);
+    let lease = Duration::from_millis(mesh.status().lease_ms);
+    let pids = processes::pids(&mesh.data(), "plain@1");
+    assert!(!pids.is_empty());
+
+    let began = now();
+    mesh.dev("lose", "ewr");
+    mesh.dev("lose", "sin");
+    until("the singleton is fenced", || {
+        processes::unit(&mesh.data(), "single@1").is_empty().then_some(())
+    });
+    figure("from the loss of the majority to the singleton's end", now().saturating_sub(began));
+    until("two leases have passed", || {
+        assert_eq!(processes::pids(&mesh.data(), "plain@1"), pids, "plain@1 was stopped");
+        assert_eq!(processes::pids(&mesh.data(), "single@1").len(), 0, "single@1 runs again");
+        (now().saturating_sub(began) > lease * 2).then_some(())
+    });
+
+    let asked = now();
+    let stale = mesh.kato(&["get", "placements", "--read", "stale"]).code(0);
+    figure("a stale read without a majority", now().saturating_sub(asked));
+    assert!(stale.err.contains("stale: dub answers, as of"), "{stale:?}");
+    assert!(stale.err.contains(" ago"), "{stale:?}");
+    let line = |id: &str| stale.out.lines().find(|line| line.starts_with(id)).unwrap().to_owned();
+    assert!(line("plain@1").contains("running"), "{stale:?}");
+    assert!(line("single@1").contains("fenced"), "{stale:?}");
+    let asked = now();
+    let fresh = mesh.kato(&["get", "placements", "--timeout", "3s"]);
+    let took = now().saturating_sub(asked);
+    fresh.one_error(&["hint: "]);
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    let asked = now();
+    mesh.kato(&["apply", "-y", &plain, "--timeout", "3s"]).one_error(&["hint: "]);
+    assert!(now().saturating_sub(asked) < Duration::from_secs(10));
+
+    mesh.dev("return", "ewr");
+    until("the singleton runs again", || {
+        mesh.instance("single@1").filter(|one| one.state() == RunState::Running)
+    });
+    assert_eq!(processes::copies(&mesh.data(), "single@1").len(), 1);
+    assert_eq!(processes::pids(&mesh.data(), "plain@1"), pids, "plain@1 was stopped");
+}
