@@ -6,10 +6,13 @@
 mod support;
 
 mod agent;
+mod bad_units;
 mod leader;
 mod loss;
 mod partition;
+mod provider;
 mod quorum;
 mod refusals;
 mod restart;
+mod rollout;
 mod session;
