@@ -7,8 +7,12 @@ mod support;
 
 mod agent;
 mod bad_units;
+mod by_hand;
+mod grpcurl;
+mod identity;
 mod leader;
 mod loss;
+mod methods;
 mod partition;
 mod provider;
 mod quorum;
