@@ -190,12 +190,11 @@ async fn write(raft: Raft, at: kato_core::Timestamp, requests: Vec<Request>) {
         answers.push(request.answer);
     }
     let stopped = raft.metrics().borrow_watched().running_state.as_ref().err().cloned();
-    let result = match stopped {
-        Some(fatal) => Err(Error::Stopped(fatal.to_string())),
-        None => {
-            let record = Record(store::encode_batch(&Batch { at, commands }));
-            raft.client_write(record).await.map(|done| done.data).map_err(write_error)
-        }
+    let result = if let Some(fatal) = stopped {
+        Err(Error::Stopped(fatal.to_string()))
+    } else {
+        let record = Record(store::encode_batch(&Batch { at, commands }));
+        raft.client_write(record).await.map(|done| done.data).map_err(write_error)
     };
     let mut outcomes = result.map(Vec::into_iter);
     for (answer, count) in answers.into_iter().zip(counts) {

@@ -67,9 +67,12 @@ fn the_untouched_state_is_taken() {
     State::try_from(full()).unwrap();
 }
 
+/// Spoils a state that was fine.
+type Spoil = fn(&mut pb::State);
+
 #[test]
 fn newer_versions_and_unknown_numbers_are_refused() {
-    let cases: [(&str, fn(&mut pb::State)); 12] = [
+    let cases: [(&str, Spoil); 12] = [
         ("version 2 of a state", |s| s.version = 2),
         ("version 0 of a state", |s| s.version = 0),
         ("version 4294967295 of a state", |s| s.version = u32::MAX),
@@ -91,7 +94,7 @@ fn newer_versions_and_unknown_numbers_are_refused() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let cases: [(&str, fn(&mut pb::State)); 22] = [
+    let cases: [(&str, Spoil); 22] = [
         ("datacenter.spec", |s| s.datacenters[0].spec = None),
         ("datacenter.health", |s| s.datacenters[0].health = 0),
         ("datacenter.name", |s| s.datacenters[0].spec.as_mut().unwrap().name.clear()),

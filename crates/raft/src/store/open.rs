@@ -108,7 +108,7 @@ impl LogFile {
         match witness {
             None => Ok(Found::New),
             Some(name) => {
-                let reason = format!("it is empty, but {} shows that it was written", name);
+                let reason = format!("it is empty, but {name} shows that it was written");
                 Err(damaged("the log", reason))
             }
         }
