@@ -188,6 +188,11 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        // openraft tells every voter, so that the others end the leader's lease; the vote request of the one that
+        // takes over does that too. Whoever hears this takes the leadership, so nobody else may.
+        if *rpc.to_node_id() != self.target {
+            return Ok(Ok(()));
+        }
         let request = pb::TransferLeaderRequest {
             route: self.route(),
             vote: Some(rpc.from_leader().to_pb()),

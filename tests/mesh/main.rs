@@ -1,0 +1,10 @@
+//! Three members in one process, as real as that allows: real directories, loopback TCP, mutual TLS with
+//! certificates of their own, tokio's own time. What the simulator replaces is shown to work here.
+
+mod burst;
+mod failure;
+mod founding;
+mod node;
+mod rejoin;
+mod steady;
+mod work;

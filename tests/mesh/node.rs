@@ -1,0 +1,163 @@
+//! One member of the mesh: its own directory, certificate, listener and tasks, started and stopped like a process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kato_net::clock::{Clock, SystemClock};
+use kato_net::pki::{Authority, Host, Overwrite};
+use kato_net::task::{OnError, Tasks};
+use kato_net::tls::{Credentials, TlsTransport};
+use kato_net::{Role, Transport, incoming};
+use kato_raft::{Config, DirDisk, Flush, Member, Mesh, NodeId, StoreError, Timing};
+use tempfile::TempDir;
+use tonic::transport::Server;
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the certificates are valid.
+const VALIDITY: Duration = Duration::from_hours(1);
+
+/// The datacenters of the mesh; the member's number is the place in the list, from 1.
+pub(crate) const DATACENTERS: [&str; 3] = ["dub", "ewr", "sin"];
+
+/// What stays when a member stops: directories and certificates, and the addresses.
+pub(crate) struct Site {
+    directory: TempDir,
+    addresses: Vec<String>,
+    pub(crate) snapshot_every: u64,
+}
+
+/// A member that runs.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) mesh: Mesh,
+    tasks: Tasks,
+    founding: tokio::task::JoinHandle<Result<(), kato_raft::Error>>,
+}
+
+impl Site {
+    /// Makes certificates for all, and finds free ports.
+    pub(crate) fn new() -> Result<Self> {
+        let directory = TempDir::new()?;
+        let now = SystemClock.wall();
+        let root = Authority::root("demo.com".parse()?, now, VALIDITY)?;
+        root.store(directory.path(), "ca", Overwrite::Refuse)?;
+        for name in DATACENTERS {
+            let hosts: Vec<Host> = vec!["127.0.0.1".parse()?];
+            let issued = root.issue(Role::Coordinator(name.parse()?), &hosts, now, VALIDITY)?;
+            issued.store(directory.path(), name, Overwrite::Refuse)?;
+        }
+        // Bound together, so that the numbers differ; free again once all of them are known.
+        let bound = DATACENTERS.map(|_| std::net::TcpListener::bind("127.0.0.1:0"));
+        let mut addresses = Vec::new();
+        for listener in bound {
+            addresses.push(listener?.local_addr()?.to_string());
+        }
+        Ok(Self { directory, addresses, snapshot_every: 10_000 })
+    }
+
+    /// The members as the configuration of all says it.
+    pub(crate) fn founders(&self) -> Result<BTreeMap<NodeId, Member>> {
+        let members = (1..).zip(DATACENTERS.iter().zip(&self.addresses));
+        let member = |(id, (name, address)): (NodeId, (&&str, &String))| {
+            Ok((id, Member { datacenter: name.parse()?, address: address.clone() }))
+        };
+        members.map(member).collect()
+    }
+
+    /// Where a member keeps its log.
+    pub(crate) fn store(&self, id: NodeId) -> PathBuf {
+        self.directory.path().join(format!("member-{id}"))
+    }
+
+    /// Starts a member under its own certificate.
+    pub(crate) async fn start(&self, id: NodeId) -> Result<Node> {
+        self.start_as(id, DATACENTERS[usize::try_from(id)? - 1]).await
+    }
+
+    /// Starts a member under the certificate of a datacenter.
+    pub(crate) async fn start_as(&self, id: NodeId, certificate: &str) -> Result<Node> {
+        let path = |name: String| self.directory.path().join(name);
+        let (ca, pem, key) = (
+            path("ca.pem".to_owned()),
+            path(format!("{certificate}.pem")),
+            path(format!("{certificate}-key.pem")),
+        );
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let credentials = Credentials::load(&ca, &pem, &key)?;
+        let transport: Arc<dyn Transport> =
+            Arc::new(TlsTransport::new(credentials, Arc::clone(&clock))?);
+        let listener = transport.listen(&self.addresses[usize::try_from(id)? - 1]).await?;
+        let tasks = Tasks::new();
+        let config = Config {
+            id,
+            founders: self.founders()?,
+            timing: Timing::for_rtt_ms(1)?,
+            snapshot_every: self.snapshot_every,
+            flush: Flush::Thread,
+            seed: id,
+        };
+        let mesh = open(&self.store(id), &config, &transport, &clock, &tasks).await?;
+        let shutdown = tasks.shutdown();
+        let serving = Server::builder()
+            .add_service(mesh.service())
+            .serve_with_incoming_shutdown(incoming(listener), shutdown.cancelled_owned());
+        tasks.spawn("server", OnError::Stop, serving);
+        let founder = mesh.clone();
+        let founding = tokio::spawn(async move { founder.found().await });
+        Ok(Node { id, mesh, tasks, founding })
+    }
+
+    /// Starts all members.
+    pub(crate) async fn start_all(&self) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for id in 1..=3 {
+            nodes.push(self.start(id).await?);
+        }
+        Ok(nodes)
+    }
+}
+
+/// Opens the store. The one who had it before, in this process, may still be closing it.
+async fn open(
+    store: &Path,
+    config: &Config,
+    transport: &Arc<dyn Transport>,
+    clock: &Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<Mesh> {
+    let disk = Arc::new(DirDisk::open(store)?);
+    let opened = async {
+        loop {
+            let (transport, clock) = (Arc::clone(transport), Arc::clone(clock));
+            match Mesh::start(config.clone(), disk.clone(), transport, clock, tasks).await {
+                Err(StoreError::InUse) => tokio::task::yield_now().await,
+                started => return started,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, opened)
+        .await
+        .context("the store stays in use")?
+        .map_err(Into::into)
+}
+
+impl Node {
+    /// Stops in order, as the coordinator does.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.founding.abort();
+        self.tasks.shutdown().cancel();
+        self.mesh.shutdown().await;
+        drop(self.mesh);
+        Ok(self.tasks.join(PATIENCE).await?)
+    }
+
+    /// What founding said.
+    pub(crate) async fn founded(&mut self) -> Result<(), kato_raft::Error> {
+        let founding = tokio::time::timeout(PATIENCE, &mut self.founding).await;
+        founding.expect("founding ends").expect("founding does not panic")
+    }
+}

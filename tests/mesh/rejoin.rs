@@ -1,0 +1,65 @@
+//! A follower that was away catches up: by the log, and by a snapshot where the log is gone.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::node::Site;
+use crate::work::{leader, settled, write};
+
+/// Stops a follower, writes `count` times, starts it again: it must arrive at the same state.
+async fn away_for(site: &Site, count: usize) -> Result<()> {
+    let mut nodes = site.start_all().await?;
+    write(&nodes[0].mesh, "dub", "before").await?;
+    let leads = leader(&nodes[0], |_| true).await?;
+    let place = nodes.iter().position(|node| node.id != leads).context("a follower")?;
+    let follower = nodes.remove(place);
+    let id = follower.id;
+    follower.stop().await?;
+    for number in 0..count {
+        write(&nodes[number % 2].mesh, &format!("dc-{}", number % 40), &number.to_string()).await?;
+    }
+    let back = site.start(id).await?;
+    let states = settled(&[&nodes[0], &nodes[1], &back]).await?;
+    ensure!(states.iter().all(|state| *state == states[0]), "same-log-same-state");
+    // It takes full part: it writes, and reads its own write.
+    write(&back.mesh, "back", "again").await?;
+    back.stop().await?;
+    for node in nodes {
+        node.stop().await?;
+    }
+    // Everybody starts again from what lies on disk.
+    let nodes = site.start_all().await?;
+    let states = settled(&nodes.iter().collect::<Vec<_>>()).await?;
+    ensure!(states.iter().all(|state| *state == states[0]), "after a restart of all");
+    for node in nodes {
+        node.stop().await?;
+    }
+    Ok(())
+}
+
+fn snapshots(site: &Site, id: u64) -> Result<usize> {
+    let names = std::fs::read_dir(site.store(id))?;
+    let names = names.collect::<Result<Vec<_>, _>>()?.into_iter().map(|entry| entry.file_name());
+    Ok(names.filter(|name| name.to_string_lossy().starts_with("snapshot-")).count())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_catches_up_by_the_log() -> Result<()> {
+    let site = Site::new()?;
+    away_for(&site, 60).await?;
+    for id in 1..=3 {
+        ensure!(snapshots(&site, id)? == 0, "member {id} has a snapshot that nobody asked for");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_catches_up_by_a_snapshot() -> Result<()> {
+    let mut site = Site::new()?;
+    site.snapshot_every = 20;
+    away_for(&site, 120).await?;
+    for id in 1..=3 {
+        let kept = snapshots(&site, id)?;
+        ensure!((1..=2).contains(&kept), "member {id} keeps {kept} snapshots");
+    }
+    Ok(())
+}
