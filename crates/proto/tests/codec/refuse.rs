@@ -8,6 +8,9 @@ use prost::Message as _;
 
 use super::generate;
 
+/// The field that an error must name, and what makes it wrong.
+type Case = (&'static str, fn(&mut pb::State));
+
 /// A state in which there is one of everything.
 fn full() -> pb::State {
     let mut runner = TestRunner::deterministic();
@@ -67,12 +70,9 @@ fn the_untouched_state_is_taken() {
     State::try_from(full()).unwrap();
 }
 
-/// Spoils a state that was fine.
-type Spoil = fn(&mut pb::State);
-
 #[test]
 fn newer_versions_and_unknown_numbers_are_refused() {
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [Case; 12] = [
         ("version 2 of a state", |s| s.version = 2),
         ("version 0 of a state", |s| s.version = 0),
         ("version 4294967295 of a state", |s| s.version = u32::MAX),
@@ -94,7 +94,7 @@ fn newer_versions_and_unknown_numbers_are_refused() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let cases: [(&str, Spoil); 22] = [
+    let cases: [Case; 22] = [
         ("datacenter.spec", |s| s.datacenters[0].spec = None),
         ("datacenter.health", |s| s.datacenters[0].health = 0),
         ("datacenter.name", |s| s.datacenters[0].spec.as_mut().unwrap().name.clear()),
