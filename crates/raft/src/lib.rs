@@ -22,6 +22,7 @@ mod store;
 mod suite;
 mod timing;
 mod types;
+mod welcome;
 
 pub use disk::{DirDisk, Disk};
 pub use error::{Error, StoreError};

@@ -25,6 +25,7 @@ use crate::retention::Retention;
 use crate::service::Service;
 use crate::store::LogStore;
 use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
+use crate::welcome::Welcome;
 use crate::{Disk, Error, Flush, StoreError, Timing, View};
 
 /// How one member takes part.
@@ -98,6 +99,7 @@ impl Mesh {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
+        let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush)?;
         let machine = Machine::open(disk, log.extent())?;
         let views = machine.subscribe();
@@ -128,6 +130,7 @@ impl Mesh {
             founders: Arc::new(config.founders.clone()),
             proposer: proposer.clone(),
             reader: reader.clone(),
+            welcome,
         };
         let shutdown = tasks.shutdown();
         let config = Arc::new(config);
@@ -136,21 +139,34 @@ impl Mesh {
 
     /// Founds the mesh, if it is not founded yet and this member is the one to do it: the founder with the lowest
     /// number, once it has seen that all others are as new as it is itself. Asking all of them keeps a founder
-    /// whose disk was lost from founding a second mesh.
+    /// whose disk was lost from founding a second mesh; one with another number asks too, and fails likewise.
     pub async fn found(&self) -> Result<(), Error> {
         let stopped = |error: &dyn std::fmt::Display| Error::Stopped(error.to_string());
         let founded = self.raft.is_initialized().await.map_err(|error| stopped(&error))?;
-        if founded || self.config.founders.keys().next() != Some(&self.config.id) {
+        if founded || !self.config.founders.contains_key(&self.config.id) {
             return Ok(());
         }
-        for (id, member) in &self.config.founders {
-            if *id != self.config.id && self.probe(*id, member).await {
+        let first = self.config.founders.keys().next() == Some(&self.config.id);
+        let others = self.config.founders.iter().filter(|(id, _)| **id != self.config.id);
+        for (id, member) in others {
+            let probe = self.probe(*id, member);
+            let belongs = if first {
+                probe.await
+            } else {
+                // Whoever does not answer now is not waited for: what it sends is refused all the same.
+                let answer = tokio::time::timeout(self.config.timing.election_min, probe).await;
+                answer.unwrap_or(false) && !self.service.welcome.is_given()
+            };
+            if belongs {
                 return Err(stopped(&format!(
                     "member {id} ({}) is part of a mesh already, this store is empty: \
                      join that mesh under a new member id",
                     member.datacenter
                 )));
             }
+        }
+        if !first {
+            return Ok(());
         }
         let founding = self.raft.initialize(self.config.founders.clone()).await;
         founding.map_err(|error| stopped(&error))

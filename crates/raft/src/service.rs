@@ -19,6 +19,7 @@ use crate::reader::Reader;
 use crate::types::{
     Entry, LogId, Member, NodeId, Outcomes, Raft, Snapshot, SnapshotMeta, TypeConfig, Vote,
 };
+use crate::welcome::Welcome;
 
 /// The largest snapshot that is taken from a leader, in bytes.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
@@ -31,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) founders: Arc<BTreeMap<NodeId, Member>>,
     pub(crate) proposer: Proposer,
     pub(crate) reader: Reader,
+    pub(crate) welcome: Arc<Welcome>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -65,6 +67,25 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Refuses what would make a founder part of the mesh that has lost its store.
+    async fn admit_state<T>(
+        &self,
+        request: &Request<T>,
+        route: Option<pb::Route>,
+    ) -> Result<(), Status> {
+        self.admit(request, route)?;
+        let founder = self.founders.contains_key(&self.own);
+        let may = !founder || self.welcome.is_given();
+        if may || self.raft.is_initialized().await.map_err(stopped)? {
+            return Ok(());
+        }
+        let text = format!("member {} has lost its store: it may not take part", self.own);
+        tracing::error!("{text}; remove it, and join under a new member id");
+        Err(Status::failed_precondition(text))
+    }
+}
+
 fn invalid(error: InvalidMessage) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -77,21 +98,21 @@ fn stopped(error: impl std::fmt::Display) -> Status {
 #[tonic::async_trait]
 impl pb::raft_server::Raft for Service {
     async fn append(&self, request: Request<pb::AppendRequest>) -> Answer<pb::AppendResponse> {
-        self.admit(&request, request.get_ref().route)?;
+        self.admit_state(&request, request.get_ref().route).await?;
         let rpc = append_request(request.into_inner()).map_err(invalid)?;
         let answer = self.raft.append_entries(rpc).await.map_err(stopped)?;
         Ok(Response::new(append_response(answer)))
     }
 
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
-        self.admit(&request, request.get_ref().route)?;
+        self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
         let answer = self.raft.vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
     }
 
     async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
-        self.admit(&request, request.get_ref().route)?;
+        self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
         let answer = self.raft.pre_vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
@@ -103,7 +124,7 @@ impl pb::raft_server::Raft for Service {
     ) -> Answer<pb::InstallSnapshotResponse> {
         let first = request.get_mut().message().await?;
         let header = first.and_then(|chunk| chunk.header).field("header").map_err(invalid)?;
-        self.admit(&request, header.route)?;
+        self.admit_state(&request, header.route).await?;
         let vote = header.vote.field("vote").and_then(Vote::from_pb).map_err(invalid)?;
         let meta = header.meta.field("meta").and_then(SnapshotMeta::from_pb).map_err(invalid)?;
         let file = receive(request.get_mut(), header.bytes).await?;
@@ -116,7 +137,7 @@ impl pb::raft_server::Raft for Service {
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Answer<pb::TransferLeaderResponse> {
-        self.admit(&request, request.get_ref().route)?;
+        self.admit_state(&request, request.get_ref().route).await?;
         let message = request.into_inner();
         let vote = message.vote.field("vote").and_then(Vote::from_pb).map_err(invalid)?;
         let last = message.last.map(LogId::from_pb).transpose().map_err(invalid)?;
@@ -145,7 +166,12 @@ impl pb::raft_server::Raft for Service {
 
     async fn probe(&self, request: Request<pb::ProbeRequest>) -> Answer<pb::ProbeResponse> {
         self.admit(&request, request.get_ref().route)?;
+        let founding = self.founders.keys().next().copied();
+        let from = request.get_ref().route.map(|route| route.from);
         let founded = self.raft.is_initialized().await.map_err(stopped)?;
+        if !founded && from == founding {
+            self.welcome.give().map_err(stopped)?;
+        }
         Ok(Response::new(pb::ProbeResponse { founded }))
     }
 }

@@ -126,6 +126,9 @@ fn a_store_that_lost_a_file_is_refused() {
     only_snapshots.files.remove("log.mark");
     let text = refusal(only_snapshots);
     assert!(text.contains("it is empty, but snapshot-"), "{text}");
+    let files = [("welcome".to_owned(), vec![1])].into();
+    let text = refusal(Content { log: Vec::new(), files });
+    assert!(text.contains("it is empty, but welcome shows"), "{text}");
     let mut without_mark = whole;
     without_mark.files.remove("log.mark");
     let text = refusal(without_mark);

@@ -17,6 +17,7 @@ use super::memory::Memory;
 use super::record::{seal, unseal};
 use crate::convert::Message;
 use crate::types::{Entry, NodeId};
+use crate::welcome::WELCOME;
 use crate::{Disk, StoreError};
 
 /// Keys of the table of singles that are written once.
@@ -103,7 +104,8 @@ impl LogFile {
             path: self.disk.path(""),
             source,
         })?;
-        let others = listed.into_iter().find(|name| name != MARK);
+        let others =
+            listed.into_iter().find(|name| name.starts_with("snapshot-") || name == WELCOME);
         let witness = if head::is_marked(&*self.disk)? { Some(MARK.to_owned()) } else { others };
         match witness {
             None => Ok(Found::New),
