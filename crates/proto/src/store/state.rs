@@ -39,7 +39,12 @@ struct Decisions<'a> {
 impl<'a> Decisions<'a> {
     /// The decision's place in the list. Instances of one workload are neighbours and share the latest one.
     fn place(&mut self, decision: &'a Arc<Decision>) -> u32 {
-        if !self.shared.last().is_some_and(|last| Arc::ptr_eq(last, decision)) {
+        // Equal ones are one, shared or not: which instances share memory is this node's own affair.
+        if !self
+            .shared
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(last, decision) || **last == *decision)
+        {
             self.shared.push(decision);
         }
         u32::try_from(self.shared.len() - 1).unwrap_or(u32::MAX)
