@@ -141,7 +141,7 @@ mod tests {
         }
         for bad in [
             "https://demo.com/operator/admin",
-            "spiffe://demo.com/root/admin",
+            "spiffe://demo.com/owner/admin",
             "spiffe://demo.com/operator",
             "spiffe://demo.com/operator/",
             "spiffe:///operator/admin",
