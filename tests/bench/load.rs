@@ -21,10 +21,10 @@ const ROUND: Duration = Duration::from_secs(3);
 /// New workloads, each placed and committed by one call.
 pub(crate) async fn placements(count: u32) -> anyhow::Result<()> {
     rounds::heading("committed placements, one RPC per workload, three coordinators, mutual TLS");
-    let mesh = Mesh::start().await?;
-    let next = Arc::new(AtomicU64::new(0));
     for clients in CLIENTS {
-        let unit = |number: u64, _: u64| (format!("w{number}@.service"), text(500));
+        let mesh = Mesh::start().await?;
+        let next = Arc::new(AtomicU64::new(0));
+        let unit = |number: u64, _: u64| (format!("w{number}@.service"), text(number, 500));
         measure(&mesh, "placements", clients, count, &next, unit).await?;
     }
     Ok(())
@@ -37,16 +37,19 @@ pub(crate) async fn writes(count: u32) -> anyhow::Result<()> {
     let next = Arc::new(AtomicU64::new(0));
     for clients in CLIENTS {
         // Each client has a workload of its own, and changes what latency costs it.
-        let unit =
-            |number: u64, client: u64| (format!("c{client}@.service"), text(1 + number % 900_000));
+        let unit = |number: u64, client: u64| {
+            (format!("c{client}@.service"), text(client, 1 + number % 900_000))
+        };
         measure(&mesh, "writes", clients, count, &next, unit).await?;
     }
     Ok(())
 }
 
-fn text(latency_price_micros: u64) -> String {
+/// A unit whose users are near one of the datacenters, each in turn.
+fn text(number: u64, latency_price_micros: u64) -> String {
+    let near = SITES[usize::try_from(number).unwrap_or_default() % SITES.len()].to_uppercase();
     format!(
-        "[Service]\nExecStart=/bin/true\n[X-Kato]\nCPU=1m\nMemory=1M\nNear=DUB\n\
+        "[Service]\nExecStart=/bin/true\n[X-Kato]\nCPU=1m\nMemory=1M\nNear={near}\n\
          LatencyPrice=0.{latency_price_micros:06}\n"
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kato_core::{DatacenterName, InstanceId, MachineId};
 use kato_proto::mesh_v1 as pb;
 
-use crate::agents::Seen;
+use crate::agents::{RunState, Seen};
 
 /// One datacenter's report, as received.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ pub(crate) struct MachineReport {
     pub(crate) silent: Duration,
     /// What its agent says about instances.
     pub(crate) instances: BTreeMap<InstanceId, Seen>,
+    /// Since when those that run have been said to run without a break, on this coordinator's boot clock: the
+    /// machines' clocks of day are not compared with anybody's.
+    pub(crate) steady: BTreeMap<InstanceId, Duration>,
 }
 
 /// The latest report of each datacenter. Clones share it.
@@ -46,8 +49,12 @@ impl Reports {
     }
 
     /// Takes a report in.
-    pub(crate) fn take(&self, datacenter: DatacenterName, report: Report) {
-        self.latest().insert(datacenter, Arc::new(report));
+    pub(crate) fn take(&self, datacenter: DatacenterName, mut report: Report) {
+        let mut latest = self.latest();
+        if let Some(before) = latest.get(&datacenter) {
+            report.carry_on(before);
+        }
+        latest.insert(datacenter, Arc::new(report));
     }
 
     /// The latest report of each datacenter that was ever heard.
@@ -62,8 +69,15 @@ pub(crate) fn seen<'a>(
     machine: &MachineId,
     instance: &InstanceId,
 ) -> Option<&'a Seen> {
-    let report = reports.get(&machine.cell.datacenter)?;
-    report.machines.get(machine)?.instances.get(instance)
+    machine_report(reports, machine)?.instances.get(instance)
+}
+
+/// What was reported of one machine.
+pub(crate) fn machine_report<'a>(
+    reports: &'a BTreeMap<DatacenterName, Arc<Report>>,
+    machine: &MachineId,
+) -> Option<&'a MachineReport> {
+    reports.get(&machine.cell.datacenter)?.machines.get(machine)
 }
 
 impl Report {
@@ -72,13 +86,77 @@ impl Report {
         let machine = |message: pb::MachineReport| {
             let id: MachineId = message.machine.parse().ok()?;
             let instances = message.instances.into_iter().filter_map(Seen::from_wire);
+            let instances: BTreeMap<InstanceId, Seen> = instances.collect();
+            let running = instances.iter().filter(|(_, seen)| seen.state == RunState::Running);
             let report = MachineReport {
                 connected: message.connected,
                 silent: Duration::from_millis(message.silent_ms),
-                instances: instances.collect(),
+                steady: running.map(|(id, _)| (id.clone(), heard)).collect(),
+                instances,
             };
             Some((id, report))
         };
         Self { heard, machines: message.machines.into_iter().filter_map(machine).collect() }
+    }
+
+    /// What ran in the report before, and was not started again since, has run all the time.
+    fn carry_on(&mut self, before: &Self) {
+        for (id, machine) in &mut self.machines {
+            let Some(before) = before.machines.get(id) else { continue };
+            let start = |seen: &Seen| (seen.epoch, seen.since, seen.restarts);
+            for (id, since) in &mut machine.steady {
+                let then = before.instances.get(id).map(start);
+                if then == machine.instances.get(id).map(start)
+                    && let Some(earlier) = before.steady.get(id)
+                {
+                    *since = *earlier;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: &str = "core-1.cell-1.dub";
+
+    /// A report of one instance, heard at `heard` seconds.
+    fn report(heard: u64, change: impl FnOnce(&mut pb::InstanceStatus)) -> Report {
+        let mut instance = pb::InstanceStatus {
+            instance: "web@1".to_owned(),
+            epoch: 7,
+            state: pb::RunState::Running.into(),
+            ..Default::default()
+        };
+        change(&mut instance);
+        let machine = pb::MachineReport {
+            machine: MACHINE.to_owned(),
+            instances: vec![instance],
+            ..Default::default()
+        };
+        let message = pb::ReportRequest { machines: vec![machine], ..Default::default() };
+        Report::from_wire(message, Duration::from_secs(heard))
+    }
+
+    #[test]
+    fn only_what_was_not_started_again_has_run_all_the_time() {
+        let datacenter: DatacenterName = "dub".parse().unwrap();
+        let reports = Reports::new();
+        let steady = |report| {
+            reports.take(datacenter.clone(), report);
+            let machine = MACHINE.parse().unwrap();
+            let all = reports.all();
+            let found = machine_report(&all, &machine).unwrap();
+            found.steady.get(&"web@1".parse().unwrap()).map(Duration::as_secs)
+        };
+        assert_eq!(steady(report(1, |_| {})), Some(1));
+        assert_eq!(steady(report(2, |_| {})), Some(1));
+        assert_eq!(steady(report(3, |seen| seen.restarts = 1)), Some(3));
+        assert_eq!(steady(report(4, |seen| seen.set_state(pb::RunState::Restarting))), None);
+        assert_eq!(steady(report(5, |seen| seen.restarts = 2)), Some(5));
+        assert_eq!(steady(report(6, |seen| seen.epoch = 8)), Some(6));
+        assert_eq!(steady(report(7, |seen| seen.epoch = 8)), Some(6));
     }
 }

@@ -30,9 +30,14 @@ fn broken(found: &mut Vec<Violation>, promise: &'static str, detail: String) {
 /// Machines' and cells' ledgers are the sums of what they hold, and no machine holds more than it has.
 fn ledgers(state: &State, found: &mut Vec<Violation>) {
     for (id, machine) in &state.machines {
-        let placements = state.instances.values().filter_map(|i| i.placement.as_ref());
-        let bound = placements.filter(|placement| placement.machine.as_ref() == Some(id));
-        let sum: Resources = bound.map(|placement| placement.request).sum();
+        let placements = state.instances.iter().filter_map(|(instance, found)| {
+            let placement = found.placement.as_ref()?;
+            (placement.machine.as_ref() == Some(id)).then_some((instance, placement))
+        });
+        if placements.clone().map(|(instance, _)| instance).ne(&machine.bound) {
+            broken(found, "ledger-balances", format!("what is bound to {id}"));
+        }
+        let sum: Resources = placements.map(|(_, placement)| placement.request).sum();
         if sum != machine.allocated {
             let detail = format!("{id} holds {sum}, its ledger says {}", machine.allocated);
             broken(found, "ledger-balances", detail);
@@ -45,7 +50,7 @@ fn ledgers(state: &State, found: &mut Vec<Violation>) {
         }
     }
     for (id, cell) in &state.cells {
-        let unbound = placed(state, id, false);
+        let unbound = unbound(state, id);
         let waiting: Resources = unbound
             .iter()
             .filter_map(|instance| state.instances.get(instance)?.placement.as_ref())
@@ -54,9 +59,6 @@ fn ledgers(state: &State, found: &mut Vec<Violation>) {
         if waiting != cell.waiting || unbound != cell.unbound.iter().cloned().collect() {
             broken(found, "ledger-balances", format!("what waits in {id}"));
         }
-        if placed(state, id, true) != cell.bound.iter().cloned().collect() {
-            broken(found, "ledger-balances", format!("what is bound in {id}"));
-        }
         let orders = state.orders.iter().filter(|(_, order)| order.cell == *id);
         if orders.map(|(order, _)| *order).ne(cell.orders.iter().copied()) {
             broken(found, "ledger-balances", format!("orders of {id}"));
@@ -64,11 +66,11 @@ fn ledgers(state: &State, found: &mut Vec<Violation>) {
     }
 }
 
-/// The instances placed in a cell, with or without a machine.
-fn placed(state: &State, cell: &CellId, bound: bool) -> BTreeSet<InstanceId> {
+/// The instances placed in a cell that have no machine.
+fn unbound(state: &State, cell: &CellId) -> BTreeSet<InstanceId> {
     let here = state.instances.values().filter(|instance| {
         let placement = instance.placement.as_ref();
-        placement.is_some_and(|p| p.cell == *cell && p.machine.is_some() == bound)
+        placement.is_some_and(|p| p.cell == *cell && p.machine.is_none())
     });
     here.map(|instance| instance.id.clone()).collect()
 }

@@ -1,5 +1,7 @@
 //! The ledgers again, from the rest of the state: a snapshot does not hold what can be computed.
 
+use imbl::OrdSet;
+
 use crate::{Cell, CellId, Resources, State};
 
 impl State {
@@ -16,6 +18,7 @@ impl State {
         let machines: Vec<_> = self.machines.keys().cloned().collect();
         for id in machines {
             if let Some(machine) = self.machines.get_mut(&id) {
+                machine.bound = OrdSet::new();
                 machine.allocated = Resources::NONE;
             }
             self.cells.entry(id.cell.clone()).or_default().machines.insert(id);
@@ -32,8 +35,8 @@ impl State {
                     cell.waiting = cell.waiting + placement.request;
                 }
                 Some(machine) => {
-                    cell.bound.insert(id.clone());
                     if let Some(machine) = self.machines.get_mut(machine) {
+                        machine.bound.insert(id.clone());
                         machine.allocated = machine.allocated + placement.request;
                     }
                 }

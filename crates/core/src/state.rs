@@ -71,8 +71,6 @@ pub struct Cell {
     pub machines: OrdSet<MachineId>,
     /// Instances placed here that have no machine yet.
     pub unbound: OrdSet<InstanceId>,
-    /// Instances bound to its machines.
-    pub bound: OrdSet<InstanceId>,
     /// Orders for it.
     pub orders: OrdSet<OrderId>,
     /// The sum of the requests of `unbound`.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use imbl::OrdSet;
+
 use crate::{
     CellId, CellName, Coordinates, DatacenterName, InstanceId, MachineId, Offer, ProviderName,
     RegionName, Resources, Revision, Timestamp,
@@ -79,7 +81,9 @@ pub struct MachineSpec {
 pub struct Machine {
     /// As described by its agent.
     pub spec: MachineSpec,
-    /// The sum of what is bound to it.
+    /// The instances bound to it. With `allocated` its ledger, kept because its agent asks for it at every change.
+    pub bound: OrdSet<InstanceId>,
+    /// The sum of their requests.
     pub allocated: Resources,
     /// Set while it gets no lease.
     pub suspended: Option<Suspension>,
@@ -95,6 +99,11 @@ pub struct Suspension {
 }
 
 impl Machine {
+    /// A machine with an empty ledger.
+    pub fn new(spec: MachineSpec, suspended: Option<Suspension>) -> Self {
+        Self { spec, bound: OrdSet::new(), allocated: Resources::NONE, suspended }
+    }
+
     /// What is left for instances.
     pub fn free(&self) -> Resources {
         self.spec.resources.saturating_sub(self.allocated)

@@ -141,7 +141,7 @@ fn take(shared: &Shared, message: pb::Assignments) {
     shared.wanted.send_if_modified(|known| {
         let newer = known.as_ref().is_none_or(|known| known.revision <= wanted.revision);
         if newer {
-            *known = Some(wanted);
+            *known = Some(Arc::new(wanted));
         }
         newer
     });

@@ -67,7 +67,7 @@ struct Shared {
     engine: Arc<dyn UnitEngine>,
     clock: Arc<dyn Clock>,
     /// What the coordinator wants, once it has said so.
-    wanted: Arc<watch::Sender<Option<Wanted>>>,
+    wanted: Arc<watch::Sender<Option<Arc<Wanted>>>>,
     grants: Grants,
     machine: Arc<MachineSpec>,
 }

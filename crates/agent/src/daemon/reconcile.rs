@@ -2,7 +2,6 @@
 //! it finds is done for all instances at once, one thing at a time for each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +14,8 @@ use super::Shared;
 use super::lease::Deadlines;
 use super::wire::Wanted;
 
+/// The shortest time between two looks: what changes in the meantime is seen in one.
+const PACE: Duration = Duration::from_millis(10);
 /// Between two looks when nothing changes.
 const PERIOD: Duration = Duration::from_secs(1);
 /// A singleton whose right to run ends sooner than this is not started: it would hardly live.
@@ -52,7 +53,7 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
     let mut wanted = shared.wanted.subscribe();
     let mut grants = shared.grants.watch();
     let mut statuses = shared.engine.statuses();
-    let busy: Arc<Mutex<BTreeSet<InstanceId>>> = Arc::default();
+    let mut busy = BTreeSet::new();
     let mut doing = FuturesUnordered::new();
     loop {
         let current = shared.engine.current();
@@ -62,20 +63,28 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
             let now = shared.clock.boot();
             for action in decide(list, &current, &deadlines, &memory, now) {
                 let id = action.instance().clone();
-                if busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+                if busy.insert(id.clone()) {
                     memory.note(&action);
-                    let (shared, busy) = (shared.clone(), Arc::clone(&busy));
+                    let shared = shared.clone();
                     doing.push(async move {
                         perform(&shared, action).await;
-                        busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                        id
                     });
                 }
+            }
+        }
+        let mut pace = std::pin::pin!(tokio::time::sleep(PACE));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut pace => break,
+                Some(id) = doing.next() => drop(busy.remove(&id)),
             }
         }
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            Some(()) = doing.next() => {}
+            Some(id) = doing.next() => drop(busy.remove(&id)),
             changed = wanted.changed() => if changed.is_err() { return },
             changed = grants.changed() => if changed.is_err() { return },
             next = statuses.next() => if next.is_none() { return },

@@ -68,16 +68,14 @@ fn grant(state: &State, wish: &Wish) -> Option<pb::LeaseGrant> {
     if machine.suspended.is_some() || machine.spec.incarnation != wish.incarnation {
         return None;
     }
-    let cell = state.cells.get(&wish.machine.cell)?;
     let singleton = |id: &kato_core::InstanceId| {
         let placement = state.instances.get(id)?.placement.as_ref()?;
         let spec = state.workloads.get(&id.workload)?.spec_of(placement.generation)?;
-        let here = placement.machine.as_ref() == Some(&wish.machine) && spec.singleton;
-        here.then(|| pb::Singleton { instance: id.to_string(), epoch: placement.epoch.0 })
+        spec.singleton.then(|| pb::Singleton { instance: id.to_string(), epoch: placement.epoch.0 })
     };
     Some(pb::LeaseGrant {
         nonce: wish.nonce,
         lease_ms: state.settings.as_ref()?.lease_ms,
-        singletons: cell.bound.iter().filter_map(singleton).collect(),
+        singletons: machine.bound.iter().filter_map(singleton).collect(),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kato_core::{Command, InstanceId, MachineId, Revision, State};
+use kato_core::{Command, InstanceId, MachineId, Revision, State, Suspension};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as FromAgent;
 use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
@@ -96,13 +96,12 @@ impl Session {
         let mut sent = None;
         loop {
             let view = views.borrow_and_update().clone();
-            let (wanted, message) = assignments(&view.state, &self.machine);
-            let suspended = view.state.machines.get(&self.machine).and_then(|m| m.suspended);
-            // A suspension is a reason to send again: the agent's answer to this very list resumes it.
-            if sent.as_ref() != Some(&(wanted.clone(), suspended))
-                && self.context.agents.send(&self.machine, ToAgent::Assignments(message))
-            {
-                sent = Some((wanted, suspended));
+            let wanted = wanted(&view.state, &self.machine);
+            if sent.as_ref() != Some(&wanted) {
+                let message = assignments(&view.state, &wanted);
+                if self.context.agents.send(&self.machine, ToAgent::Assignments(message)) {
+                    sent = Some(wanted);
+                }
             }
             tokio::time::sleep(ASSIGN_EVERY).await;
             if views.changed().await.is_err() {
@@ -112,38 +111,40 @@ impl Session {
     }
 }
 
-/// What a machine is to run.
-fn assignments(
-    state: &State,
-    machine: &MachineId,
-) -> (Vec<(InstanceId, Revision)>, pb::Assignments) {
-    let mut wanted = Vec::new();
-    let mut message = pb::Assignments { revision: state.revision.0, instances: Vec::new() };
-    let bound = state.cells.get(&machine.cell).map(|cell| cell.bound.clone()).unwrap_or_default();
-    for id in &bound {
-        let Some(placement) = state.instances.get(id).and_then(|i| i.placement.as_ref()) else {
-            continue;
-        };
-        let workload = state.workloads.get(&id.workload);
-        let Some(spec) = workload.and_then(|workload| workload.spec_of(placement.generation))
-        else {
-            continue;
-        };
-        if placement.machine.as_ref() != Some(machine) {
-            continue;
-        }
-        wanted.push((id.clone(), placement.epoch));
+/// What a machine is to run, in short: as long as it is the same, there is nothing to send.
+#[derive(PartialEq)]
+struct Brief {
+    epochs: Vec<(InstanceId, Revision)>,
+    /// A suspension is a reason to send again: the agent's answer to this very list resumes it.
+    suspended: Option<Suspension>,
+}
+
+fn wanted(state: &State, machine: &MachineId) -> Brief {
+    let Some(machine) = state.machines.get(machine) else {
+        return Brief { epochs: Vec::new(), suspended: None };
+    };
+    let epoch = |id: &InstanceId| Some((id.clone(), state.instances.get(id)?.epoch()?));
+    let epochs = machine.bound.iter().filter_map(epoch).collect();
+    Brief { epochs, suspended: machine.suspended }
+}
+
+/// The same at full length.
+fn assignments(state: &State, wanted: &Brief) -> pb::Assignments {
+    let assignment = |(id, epoch): &(InstanceId, Revision)| {
+        let placement = state.instances.get(id)?.placement.as_ref()?;
+        let spec = state.workloads.get(&id.workload)?.spec_of(placement.generation)?;
         let template = if spec.template { "@" } else { "" };
-        message.instances.push(pb::Assignment {
+        Some(pb::Assignment {
             instance: id.to_string(),
-            epoch: placement.epoch.0,
+            epoch: epoch.0,
             generation: placement.generation,
             unit_name: format!("{}{template}.service", spec.name),
             unit: spec.unit.to_string(),
             request: Some(spec.request.into()),
             ports: spec.ports.iter().map(ToString::to_string).collect(),
             singleton: spec.singleton,
-        });
-    }
-    (wanted, message)
+        })
+    };
+    let instances = wanted.epochs.iter().filter_map(assignment).collect();
+    pb::Assignments { revision: state.revision.0, instances }
 }

@@ -14,10 +14,13 @@ use super::Wake;
 use crate::agents::RunState;
 use crate::context::Context;
 use crate::planner::Planner;
-use crate::reports::{Report, seen};
+use crate::reports::{Report, machine_report};
 
 /// Between two looks when nothing changes.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How long an instance of a new generation must have run before the next one is replaced: long enough for one that
+/// cannot do its work to have ended.
+pub(super) const STEADY: Duration = Duration::from_secs(5);
 /// Instances that one pass places: a lost datacenter is emptied in many passes, each on the newest state.
 const PLACED_PER_PASS: usize = 256;
 
@@ -29,7 +32,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
         }
         let reports = context.reports.all();
         let planner = context.planner(&view);
-        let commands = decide(&planner, &reports);
+        let commands = decide(&planner, &reports, context.clock.boot());
         context.commit("placing instances", commands).await;
     }
 }
@@ -38,19 +41,29 @@ type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 
 /// What to propose. Pure. Every command rests on the same state; where two of them want the same room the second is
 /// refused, and the next pass decides anew.
-pub(super) fn decide(planner: &Planner, reports: &Reports) -> Vec<Command> {
+pub(super) fn decide(planner: &Planner, reports: &Reports, now: Duration) -> Vec<Command> {
     let state = planner.state;
     let mut commands = Vec::new();
+    // Workloads and instances are in the same order: one walk over both costs a fraction of a search for each.
+    let mut instances = state.instances.values().peekable();
     for workload in state.workloads.values() {
-        for instance in state.instances_of(&workload.spec.name) {
+        let own = std::iter::from_fn(|| {
+            instances.next_if(|instance| instance.id.workload <= workload.spec.name)
+        });
+        let mut outdated = false;
+        for instance in own {
             if let Some(cause) = needs_place(state, reports, workload, instance) {
                 commands.extend(give_place(planner, workload, instance, cause));
             }
             if commands.len() >= PLACED_PER_PASS {
                 return commands;
             }
+            let placement = instance.placement.as_ref();
+            outdated |= placement.is_some_and(|found| found.generation != workload.generation);
         }
-        commands.extend(roll(planner, reports, workload));
+        if outdated {
+            commands.extend(roll(planner, reports, workload, now));
+        }
     }
     commands
 }
@@ -85,8 +98,7 @@ fn health(state: &State, placement: &Placement) -> Option<Health> {
 
 /// Whether a machine's agent is attached to its coordinator, as far as was reported.
 fn connected(reports: &Reports, machine: &MachineId) -> bool {
-    let report = reports.get(&machine.cell.datacenter);
-    report.and_then(|report| report.machines.get(machine)).is_some_and(|found| found.connected)
+    machine_report(reports, machine).is_some_and(|found| found.connected)
 }
 
 fn give_place(
@@ -111,13 +123,18 @@ fn give_place(
 }
 
 /// The next step of a rollout: the first instance of an older generation, once all of the present one run.
-fn roll(planner: &Planner, reports: &Reports, workload: &Workload) -> Option<Command> {
+fn roll(
+    planner: &Planner,
+    reports: &Reports,
+    workload: &Workload,
+    now: Duration,
+) -> Option<Command> {
     let state = planner.state;
     let mut outdated = None;
     for instance in state.instances_of(&workload.spec.name) {
         let placement = instance.placement.as_ref()?;
         if placement.generation == workload.generation {
-            if !settled(reports, instance, placement) {
+            if !settled(reports, instance, placement, now) {
                 return None;
             }
         } else if outdated.is_none() && on_leased_machine(state, placement) {
@@ -130,12 +147,16 @@ fn roll(planner: &Planner, reports: &Reports, workload: &Workload) -> Option<Com
     (plan.unplaced == 0).then(|| plan.place(workload.spec.name.clone(), workload.generation, cause))
 }
 
-/// Whether an instance runs as placed, or has ended well.
-fn settled(reports: &Reports, instance: &Instance, placement: &Placement) -> bool {
-    let Some(machine) = &placement.machine else { return false };
-    seen(reports, machine, &instance.id).is_some_and(|seen| {
-        seen.epoch == placement.epoch && matches!(seen.state, RunState::Running | RunState::Exited)
-    })
+/// Whether an instance has run as placed for a while, or has ended well.
+fn settled(reports: &Reports, instance: &Instance, placement: &Placement, now: Duration) -> bool {
+    let machine = placement.machine.as_ref();
+    let Some(report) = machine.and_then(|machine| machine_report(reports, machine)) else {
+        return false;
+    };
+    let Some(seen) = report.instances.get(&instance.id) else { return false };
+    let since = report.steady.get(&instance.id);
+    let steady = since.is_some_and(|since| now.saturating_sub(*since) >= STEADY);
+    seen.epoch == placement.epoch && (steady || seen.state == RunState::Exited)
 }
 
 /// Instances of a suspended machine are the failover's, not the rollout's.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::state::MACHINES_MAX;
 use crate::{
-    DatacenterName, EventKind, Health, Machine, MachineId, MachineSpec, Rejection, Resources,
-    State, Suspension,
+    DatacenterName, EventKind, Health, Machine, MachineId, MachineSpec, Rejection, State,
+    Suspension,
 };
 
 impl State {
@@ -35,12 +35,11 @@ impl State {
             None => self.admit_machine(spec)?,
         }
         self.advance();
-        let known = self.machines.get(id);
+        let known = self.machines.get(id).cloned();
         let new = known.is_none();
-        let machine = Machine {
-            spec: spec.clone(),
-            allocated: known.map_or(Resources::NONE, |known| known.allocated),
-            suspended: known.and_then(|known| known.suspended),
+        let machine = match known {
+            Some(known) => Machine { spec: spec.clone(), ..known },
+            None => Machine::new(spec.clone(), None),
         };
         self.machines.insert(id.clone(), machine);
         if let Some(cell) = self.cells.get_mut(&id.cell) {
@@ -188,14 +187,10 @@ impl State {
 
     /// Instances that found no other place while their machine was suspended have one again.
     fn keep_placed(&mut self, id: &MachineId) {
-        let bound = self.cells.get(&id.cell).map(|cell| cell.bound.clone()).unwrap_or_default();
-        for instance in bound {
-            if let Some(instance) = self.instances.get_mut(&instance) {
-                let here =
-                    instance.placement.as_ref().is_some_and(|p| p.machine.as_ref() == Some(id));
-                if here {
-                    instance.unplaceable = None;
-                }
+        let bound = self.machines.get(id).map(|machine| machine.bound.clone());
+        for instance in bound.iter().flatten() {
+            if let Some(instance) = self.instances.get_mut(instance) {
+                instance.unplaceable = None;
             }
         }
     }

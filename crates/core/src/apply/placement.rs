@@ -163,15 +163,15 @@ impl State {
     /// Takes an instance's placement off the ledgers, and says where it was.
     pub(super) fn release(&mut self, id: &InstanceId) -> Option<crate::CellId> {
         let placement = self.instances.get_mut(id)?.placement.take()?;
-        if let Some(cell) = self.cells.get_mut(&placement.cell) {
-            if cell.unbound.remove(id).is_some() {
-                cell.waiting = cell.waiting - placement.request;
-            }
-            cell.bound.remove(id);
+        if let Some(cell) = self.cells.get_mut(&placement.cell)
+            && cell.unbound.remove(id).is_some()
+        {
+            cell.waiting = cell.waiting - placement.request;
         }
         if let Some(machine) = placement.machine.as_ref()
             && let Some(machine) = self.machines.get_mut(machine)
         {
+            machine.bound.remove(id);
             machine.allocated = machine.allocated - placement.request;
         }
         Some(placement.cell)
@@ -223,11 +223,11 @@ impl State {
         }
         self.advance();
         if let Some(found) = self.machines.get_mut(machine) {
+            found.bound.insert(id.clone());
             found.allocated = found.allocated + request;
         }
         if let Some(ledger) = self.cells.get_mut(&cell) {
             ledger.unbound.remove(id);
-            ledger.bound.insert(id.clone());
             ledger.waiting = ledger.waiting - request;
         }
         if let Some(placement) =

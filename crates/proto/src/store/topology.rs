@@ -173,13 +173,9 @@ impl TryFrom<pb::Machine> for Machine {
 
     /// The ledger is computed once all of the state is there.
     fn try_from(stored: pb::Machine) -> Result<Self, InvalidMessage> {
-        Ok(Self {
-            spec: stored.spec.field("machine.spec")?.try_into()?,
-            allocated: Resources::NONE,
-            suspended: stored
-                .suspended
-                .map(|since| Suspension { since: Revision(since), over: stored.lease_over }),
-        })
+        let over = stored.lease_over;
+        let suspended = stored.suspended.map(|since| Suspension { since: Revision(since), over });
+        Ok(Self::new(stored.spec.field("machine.spec")?.try_into()?, suspended))
     }
 }
 

@@ -337,7 +337,7 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 (spec.name.clone(), Datacenter { spec, health })
             };
             let machine = |(spec, suspended): (MachineSpec, Option<Suspension>)| {
-                (spec.id.clone(), Machine { spec, allocated: Resources::NONE, suspended })
+                (spec.id.clone(), Machine::new(spec, suspended))
             };
             let state = State {
                 revision,

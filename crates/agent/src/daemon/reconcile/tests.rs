@@ -1,5 +1,7 @@
 //! What the agent does about what it was assigned.
 
+use std::sync::Arc;
+
 use super::*;
 
 const NOW: Duration = Duration::from_secs(100);

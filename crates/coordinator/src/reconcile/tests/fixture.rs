@@ -161,7 +161,9 @@ impl World {
             };
             (placement.machine.as_ref() == Some(id)).then(|| (instance.id.clone(), seen))
         });
-        MachineReport { connected: true, silent: Duration::ZERO, instances: bound.collect() }
+        let instances: BTreeMap<_, _> = bound.collect();
+        let steady = instances.keys().map(|id| (id.clone(), Duration::ZERO)).collect();
+        MachineReport { connected: true, silent: Duration::ZERO, instances, steady }
     }
 
     /// Suspends a whole site and ends its leases.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use kato_core::Command;
 
-use super::super::place::decide;
+use super::super::place::{STEADY, decide};
 use super::fixture::{World, instance, spec};
 
 const NOW: Duration = Duration::from_secs(1_000);
 
 fn decided(world: &World) -> Vec<Command> {
-    decide(&world.planner(), &world.reports(NOW))
+    decide(&world.planner(), &world.reports(NOW), NOW)
 }
 
 #[test]
@@ -82,10 +82,34 @@ fn a_rollout_goes_one_by_one() {
         }
         world.bind();
         // The reports from before do not speak of the new epoch: nothing more happens.
-        assert_eq!(decide(&world.planner(), &before), vec![]);
+        assert_eq!(decide(&world.planner(), &before, NOW), vec![]);
     }
     assert_eq!(decided(&world), vec![]);
     assert!(world.state.workloads.values().all(|workload| workload.older.is_empty()));
+}
+
+/// A version that starts and ends again soon after is not rolled out further than its first instance.
+#[test]
+fn a_rollout_waits_until_an_instance_has_run_for_a_while() {
+    let mut world = World::new();
+    world.put(&spec("web", "Count=2\nNear=53,-6\n"));
+    world.put(&spec("web", "Count=2\nNear=53,-6\nCPU=200m\n"));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    world.bind();
+    let started = NOW;
+    let mut reports = world.reports(NOW);
+    for report in reports.values_mut() {
+        for machine in std::sync::Arc::make_mut(report).machines.values_mut() {
+            machine.steady.values_mut().for_each(|since| *since = started);
+        }
+    }
+    assert_eq!(decide(&world.planner(), &reports, started), vec![]);
+    let early = started + STEADY.saturating_sub(Duration::from_millis(1));
+    assert_eq!(decide(&world.planner(), &reports, early), vec![]);
+    let commands = decide(&world.planner(), &reports, started + STEADY);
+    assert!(matches!(commands.as_slice(), [Command::Place(_)]), "{commands:?}");
 }
 
 #[test]
@@ -113,5 +137,5 @@ fn a_machine_whose_agent_is_back_keeps_its_instances() {
     let report = std::sync::Arc::make_mut(reports.get_mut(&super::fixture::name("ewr")).unwrap());
     let second = super::fixture::machine("ewr", 2);
     report.machines.get_mut(&second).unwrap().connected = false;
-    assert!(!decide(&world.planner(), &reports).is_empty(), "the other machine is lost");
+    assert!(!decide(&world.planner(), &reports, NOW).is_empty(), "the other machine is lost");
 }
