@@ -1,48 +1,96 @@
 //! Load from many clients at once, each with one call in flight.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
+use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::etcd::{self, Etcd};
 use crate::mesh::{Mesh, SITES};
 use crate::rounds;
 
-/// Clients at once.
-const CLIENTS: [usize; 4] = [1, 16, 64, 256];
-/// Connections that they share, over all coordinators.
+/// Connections that the clients share, over all coordinators.
 const CONNECTIONS: usize = 6;
 /// How long one round lasts.
 const ROUND: Duration = Duration::from_secs(3);
 
 /// New workloads, each placed and committed by one call.
-pub(crate) async fn placements(count: u32) -> anyhow::Result<()> {
+pub(crate) async fn placements(count: u32, clients: &[usize]) -> anyhow::Result<()> {
     rounds::heading("committed placements, one RPC per workload, three coordinators, mutual TLS");
-    for clients in CLIENTS {
+    for &clients in clients {
+        // A mesh of its own: each would otherwise begin with all that the one before has placed.
         let mesh = Mesh::start().await?;
-        let next = Arc::new(AtomicU64::new(0));
-        let unit = |number: u64, _: u64| (format!("w{number}@.service"), text(number, 500));
-        measure(&mesh, "placements", clients, count, &next, unit).await?;
+        let channels = connect(|number| mesh.channel(number))?;
+        let next = AtomicU64::new(0);
+        let call = async |channel, _| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            apply(channel, format!("w{number}@.service"), text(number, 500)).await
+        };
+        let mut figures = Vec::new();
+        for _ in 0..count {
+            figures.push(round(clients, &channels, call).await?);
+        }
+        print("placements", clients, &figures);
     }
     Ok(())
 }
 
-/// Changes of workloads that exist: one durable write each, and no placement.
-pub(crate) async fn writes(count: u32) -> anyhow::Result<()> {
-    rounds::heading("durable writes (a changed workload), three coordinators, mutual TLS");
+/// Changes of workloads that exist: one durable write each, and no placement. etcd's puts of the same bytes in turn.
+pub(crate) async fn writes(count: u32, clients: &[usize]) -> anyhow::Result<()> {
+    rounds::heading(
+        "durable writes, three members, mutual TLS: a changed workload, or a put of its text",
+    );
     let mesh = Mesh::start().await?;
-    let next = Arc::new(AtomicU64::new(0));
-    for clients in CLIENTS {
-        // Each client has a workload of its own, and changes what latency costs it.
-        let unit = |number: u64, client: u64| {
-            (format!("c{client}@.service"), text(client, 1 + number % 900_000))
-        };
-        measure(&mesh, "writes", clients, count, &next, unit).await?;
+    let channels = connect(|number| mesh.channel(number))?;
+    let etcd = Etcd::start(&mesh.directory()).await;
+    let etcd = etcd.inspect_err(|error| rounds::heading(&format!("etcd: NOT RUN: {error:#}"))).ok();
+    let peers = match &etcd {
+        None => Vec::new(),
+        Some(etcd) => {
+            let peers = connect(|number| mesh.dial(etcd.address(number)))?;
+            etcd.wait(&peers[0]).await?;
+            peers
+        }
+    };
+    let next = AtomicU64::new(0);
+    // Each client has a workload of its own, and changes what latency costs it.
+    let changed = |client: u64| {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        (format!("c{client}@.service"), text(client, 1 + number % 900_000))
+    };
+    let apply = async |channel, client| {
+        let (name, text) = changed(client);
+        apply(channel, name, text).await
+    };
+    let put = async |channel, client| {
+        let (name, text) = changed(client);
+        etcd::put(channel, name, text).await
+    };
+    for &clients in clients {
+        let (mut own, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            own.push(round(clients, &channels, apply).await?);
+            if etcd.is_some() {
+                theirs.push(round(clients, &peers, put).await?);
+            }
+        }
+        print("writes", clients, &own);
+        if etcd.is_some() {
+            print("etcd 3.4 puts", clients, &theirs);
+            let pairs = own.iter().zip(&theirs);
+            let ratios = pairs.map(|(own, theirs)| own.per_second / theirs.per_second).collect();
+            rounds::print(&format!("writes / etcd's puts, {clients} clients"), "", ratios);
+        }
     }
     Ok(())
+}
+
+fn connect(channel: impl Fn(usize) -> anyhow::Result<Channel>) -> anyhow::Result<Vec<Channel>> {
+    let channels = (0..CONNECTIONS).map(|number| channel(number % SITES.len()));
+    channels.collect()
 }
 
 /// A unit whose users are near one of the datacenters, each in turn.
@@ -54,51 +102,54 @@ fn text(number: u64, latency_price_micros: u64) -> String {
     )
 }
 
+async fn apply(channel: Channel, file_name: String, text: String) -> Result<(), Status> {
+    let source = pb::apply_request::Source::Unit(pb::UnitFile { file_name, text });
+    let request = pb::ApplyRequest { source: Some(source), ..Default::default() };
+    WorkloadsClient::new(channel).apply(request).await.map(drop)
+}
+
+/// What one round gave.
+struct Round {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// Calls from all clients for the length of a round.
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn measure(
-    mesh: &Mesh,
-    what: &str,
+async fn round<F: Future<Output = Result<(), Status>>>(
     clients: usize,
-    count: u32,
-    next: &Arc<AtomicU64>,
-    unit: impl Fn(u64, u64) -> (String, String) + Copy + Send + Sync + 'static,
-) -> anyhow::Result<()> {
-    let channels = (0..CONNECTIONS).map(|number| mesh.channel(number % SITES.len()));
-    let channels = channels.collect::<anyhow::Result<Vec<Channel>>>()?;
-    let (mut rates, mut medians, mut tails) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..count {
-        let end = Instant::now() + ROUND;
-        let work = (0..clients).map(|client| {
-            let channel = channels[client % CONNECTIONS.min(clients)].clone();
-            let next = Arc::clone(next);
-            tokio::spawn(async move {
-                let mut calls = WorkloadsClient::new(channel);
-                let mut times = Vec::new();
-                while Instant::now() < end {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let (file_name, text) = unit(number, client as u64);
-                    let source = pb::apply_request::Source::Unit(pb::UnitFile { file_name, text });
-                    let request = pb::ApplyRequest { source: Some(source), ..Default::default() };
-                    let began = Instant::now();
-                    calls.apply(request).await?;
-                    times.push(began.elapsed().as_secs_f64() * 1e3);
-                }
-                Ok::<_, tonic::Status>(times)
-            })
-        });
+    channels: &[Channel],
+    call: impl Fn(Channel, u64) -> F,
+) -> anyhow::Result<Round> {
+    let end = Instant::now() + ROUND;
+    let work = (0..clients).map(async |client| {
+        let channel = &channels[client % channels.len().min(clients)];
         let mut times = Vec::new();
-        for client in futures_util::future::join_all(work).await {
-            times.extend(client??);
+        while Instant::now() < end {
+            let began = Instant::now();
+            call(channel.clone(), client as u64).await?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
         }
-        times.sort_by(f64::total_cmp);
-        let at = |permille: usize| times.get(times.len() * permille / 1000).copied();
-        #[allow(clippy::cast_precision_loss)]
-        rates.push(times.len() as f64 / ROUND.as_secs_f64());
-        medians.push(at(500).unwrap_or_default());
-        tails.push(at(990).unwrap_or_default());
+        Ok::<_, Status>(times)
+    });
+    let mut times = Vec::new();
+    for client in futures_util::future::join_all(work).await {
+        times.extend(client?);
     }
-    rounds::print(&format!("{what}, {clients} clients"), "/s", rates);
-    rounds::print(&format!("{what}, {clients} clients, p50"), "ms", medians);
-    rounds::print(&format!("{what}, {clients} clients, p99"), "ms", tails);
-    Ok(())
+    times.sort_by(f64::total_cmp);
+    let at = |permille: usize| times.get(times.len() * permille / 1000).copied();
+    #[allow(clippy::cast_precision_loss)]
+    Ok(Round {
+        per_second: times.len() as f64 / ROUND.as_secs_f64(),
+        p50_ms: at(500).unwrap_or_default(),
+        p99_ms: at(990).unwrap_or_default(),
+    })
+}
+
+fn print(what: &str, clients: usize, rounds: &[Round]) {
+    let figures = |figure: fn(&Round) -> f64| rounds.iter().map(figure).collect();
+    rounds::print(&format!("{what}, {clients} clients"), "/s", figures(|round| round.per_second));
+    rounds::print(&format!("{what}, {clients} clients, p50"), "ms", figures(|round| round.p50_ms));
+    rounds::print(&format!("{what}, {clients} clients, p99"), "ms", figures(|round| round.p99_ms));
 }

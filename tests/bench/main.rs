@@ -5,6 +5,7 @@
 //! process whose engine starts nothing, so that what is measured is Káto and not the host's `fork`.
 
 mod engine;
+mod etcd;
 mod failover;
 mod load;
 mod mesh;
@@ -18,6 +19,9 @@ struct Arguments {
     /// Rounds of each measurement.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// Clients at once, for placements and writes.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
+    clients: Vec<usize>,
     #[command(subcommand)]
     what: What,
 }
@@ -26,9 +30,9 @@ struct Arguments {
 enum What {
     /// Placements decided per second by the engine alone, on the catalogue in ../shared/data.
     Engine,
-    /// New workloads committed per second, one RPC each, over 1, 16, 64 and 256 clients.
+    /// New workloads committed per second, one RPC each, from a number of clients at once.
     Placements,
-    /// Durable changes of workloads per second, one RPC each, over 1, 16, 64 and 256 clients.
+    /// Durable changes of workloads per second, one RPC each, in turn with puts into etcd.
     Writes,
     /// Time from a datacenter's death to its instances running elsewhere.
     Failover,
@@ -45,10 +49,10 @@ async fn main() -> anyhow::Result<()> {
         engine::run(rounds)?;
     }
     if all || matches!(arguments.what, What::Placements) {
-        load::placements(rounds).await?;
+        load::placements(rounds, &arguments.clients).await?;
     }
     if all || matches!(arguments.what, What::Writes) {
-        load::writes(rounds).await?;
+        load::writes(rounds, &arguments.clients).await?;
     }
     if all || matches!(arguments.what, What::Failover) {
         failover::run(rounds).await?;

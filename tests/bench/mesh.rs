@@ -71,10 +71,21 @@ impl Mesh {
         tokio::time::timeout(READY, ready).await.context("the mesh was not ready")
     }
 
+    /// Where `kato dev` wrote its files.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.directory.path().join("mesh")
+    }
+
     /// A connection of its own to one coordinator, as the operator.
     pub(crate) fn channel(&self, coordinator: usize) -> anyhow::Result<Channel> {
-        let root = self.directory.path().join("mesh");
-        let pki = root.join("pki");
+        let ports = std::fs::read_to_string(self.directory().join("ports"))?;
+        let port = ports.split_whitespace().nth(coordinator).context("no such coordinator")?;
+        self.dial(format!("127.0.0.1:{port}"))
+    }
+
+    /// A connection to whoever answers with a coordinator's certificate.
+    pub(crate) fn dial(&self, address: String) -> anyhow::Result<Channel> {
+        let pki = self.directory().join("pki");
         let credentials = Credentials::load(
             &pki.join("ca.pem"),
             &pki.join("operator.pem"),
@@ -82,9 +93,6 @@ impl Mesh {
         )?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let transport: Arc<dyn Transport> = Arc::new(TlsTransport::new(credentials, clock)?);
-        let ports = std::fs::read_to_string(root.join("ports"))?;
-        let port = ports.split_whitespace().nth(coordinator).context("no such coordinator")?;
-        let address = format!("127.0.0.1:{port}");
         Ok(channel(transport, address, Expect::AnyCoordinator, Timeouts::default()))
     }
 }
