@@ -38,7 +38,9 @@ pub(crate) struct Context {
 impl Context {
     /// A planner over a state.
     pub(crate) fn planner<'a>(&'a self, view: &'a View) -> Planner<'a> {
-        Planner { state: &view.state, catalogue: &self.catalogue, now: self.now() }
+        let datacenters = view.state.datacenters.keys();
+        let silent = self.reports.silent(datacenters, self.patience.silence, self.clock.boot());
+        Planner { state: &view.state, catalogue: &self.catalogue, now: self.now(), silent }
     }
 
     /// The time of day.

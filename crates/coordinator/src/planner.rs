@@ -1,10 +1,11 @@
 //! From the state to a placement problem and back to a command. Pure: the same state gives the same plan.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kato_core::{
-    CellId, Command, DatacenterName, Decision, Health, Instance, Place, PutWorkload, Resources,
-    Revision, State, Target, Timestamp, WorkloadName, WorkloadSpec,
+    CellId, Command, DatacenterName, Decision, Health, INSTANCES_PER_MACHINE_MAX, Instance, Place,
+    PutWorkload, Resources, Revision, State, Target, Timestamp, WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Catalogue, Problem, Room, Site, Solution, place};
 
@@ -21,19 +22,19 @@ struct Question<'a> {
     state: &'a State,
     spec: &'a WorkloadSpec,
     now: Timestamp,
+    silent: &'a BTreeSet<DatacenterName>,
     /// The instances to place.
     numbers: Vec<u32>,
-    /// Consider this datacenter only.
-    only: Option<&'a DatacenterName>,
 }
 
 /// What every plan is made from.
-#[derive(Clone, Copy)]
 pub(crate) struct Planner<'a> {
     pub(crate) state: &'a State,
     pub(crate) catalogue: &'a Catalogue,
     /// The time of day, for refusals that end and for the decision's stamp.
     pub(crate) now: Timestamp,
+    /// Datacenters whose coordinators have not been heard for too long: what is placed there waits for ever.
+    pub(crate) silent: BTreeSet<DatacenterName>,
 }
 
 impl Planner<'_> {
@@ -44,35 +45,22 @@ impl Planner<'_> {
             let id = kato_core::InstanceId::new(spec.name.clone(), *number);
             self.state.instances.get(&id).is_none_or(|instance| instance.placement.is_none())
         };
-        self.solve(spec, (1..=spec.count).filter(homeless).collect(), None)
+        self.solve(spec, (1..=spec.count).filter(homeless).collect())
     }
 
     /// Plans as if nothing of the workload had a place yet: what a user asks before applying it.
     pub(crate) fn anew(&self, spec: &WorkloadSpec) -> Plan {
-        self.solve(spec, (1..=spec.count).collect(), None)
+        self.solve(spec, (1..=spec.count).collect())
     }
 
-    /// Plans another place for one instance. An instance that only has to change its generation stays in its
-    /// datacenter if that still does.
+    /// Plans another place for one instance, which stays where it is if nothing is better.
     pub(crate) fn one(&self, spec: &WorkloadSpec, instance: &Instance) -> Plan {
-        let numbers = vec![instance.id.number];
-        let home = instance.placement.as_ref().map(|placement| &placement.cell.datacenter);
-        let anywhere = self.solve(spec, numbers.clone(), None);
-        let stays = |plan: &Plan, home: &DatacenterName| {
-            plan.targets.iter().all(|t| t.cell.datacenter == *home)
-        };
-        match home {
-            Some(home) if anywhere.unplaced > 0 || !stays(&anywhere, home) => {
-                let at_home = self.solve(spec, numbers, Some(home));
-                if at_home.unplaced == 0 { at_home } else { anywhere }
-            }
-            _ => anywhere,
-        }
+        self.solve(spec, vec![instance.id.number])
     }
 
-    fn solve(&self, spec: &WorkloadSpec, numbers: Vec<u32>, only: Option<&DatacenterName>) -> Plan {
-        let Self { state, now, .. } = *self;
-        solve(&Question { state, spec, now, numbers, only }, self.catalogue)
+    fn solve(&self, spec: &WorkloadSpec, numbers: Vec<u32>) -> Plan {
+        let Self { state, now, silent, .. } = self;
+        solve(&Question { state, spec, now: *now, silent, numbers }, self.catalogue)
     }
 }
 
@@ -95,7 +83,6 @@ fn solve(question: &Question, catalogue: &Catalogue) -> Plan {
     let sites: Vec<Site> = state
         .datacenters
         .values()
-        .filter(|datacenter| question.only.is_none_or(|only| *only == datacenter.spec.name))
         .map(|datacenter| site(question, &datacenter.spec.name))
         .collect();
     let copies = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
@@ -127,22 +114,23 @@ fn cell_for(state: &State, datacenter: &DatacenterName) -> CellId {
 fn site(question: &Question, name: &DatacenterName) -> Site {
     let state = question.state;
     let datacenter = &state.datacenters[name];
-    let moving = |instance: &&Instance| !question.numbers.contains(&instance.id.number);
+    let moving = |instance: &&Instance| question.numbers.contains(&instance.id.number);
     let here = |instance: &&Instance| {
         let placement = instance.placement.as_ref();
         placement.is_some_and(|placement| placement.cell.datacenter == *name)
     };
     let own = state.instances_of(&question.spec.name);
-    let copies = own.filter(here).filter(moving).count();
+    let (moving, staying): (Vec<_>, Vec<_>) = own.filter(here).partition(moving);
     let mut site = Site {
         name: name.clone(),
         at: datacenter.spec.location,
         regions: datacenter.spec.regions.iter().cloned().collect(),
-        available: datacenter.health == Health::Up,
+        available: datacenter.health == Health::Up && !question.silent.contains(name),
         refused: refused(question, name),
         machines: Vec::new(),
         machines_to_buy_max: 0,
-        copies: u32::try_from(copies).unwrap_or(u32::MAX),
+        copies: u32::try_from(staying.len()).unwrap_or(u32::MAX),
+        home: !moving.is_empty(),
     };
     if datacenter.spec.cells.is_empty() {
         return site;
@@ -151,7 +139,7 @@ fn site(question: &Question, name: &DatacenterName) -> Site {
     let Some(ledger) = state.cells.get(&id) else { return site };
     let mut waiting = ledger.waiting.saturating_sub(leaving(question, &id, None));
     for machine in ledger.machines.iter().filter_map(|id| state.machines.get(id)) {
-        if machine.suspended.is_some() {
+        if machine.suspended.is_some() || machine.bound.len() >= INSTANCES_PER_MACHINE_MAX {
             continue;
         }
         let free = machine.free() + leaving(question, &id, Some(&machine.spec.id));

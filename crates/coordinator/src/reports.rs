@@ -1,7 +1,7 @@
 //! What the coordinators tell each other about their datacenters, and when each was last heard. Every coordinator
 //! holds all reports, so that a new leader starts with knowledge and any coordinator can answer a question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,12 +36,30 @@ pub(crate) struct MachineReport {
 /// The latest report of each datacenter. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
+    /// When this coordinator began to listen: nobody was silent before that.
+    since: Duration,
     latest: Arc<Mutex<BTreeMap<DatacenterName, Arc<Report>>>>,
 }
 
 impl Reports {
-    pub(crate) fn new() -> Self {
-        Self { latest: Arc::default() }
+    /// No reports yet, at a time of the boot clock.
+    pub(crate) fn new(since: Duration) -> Self {
+        Self { since, latest: Arc::default() }
+    }
+
+    /// The datacenters that have not reported for longer than `silence`.
+    pub(crate) fn silent<'a>(
+        &self,
+        datacenters: impl Iterator<Item = &'a DatacenterName>,
+        silence: Duration,
+        now: Duration,
+    ) -> BTreeSet<DatacenterName> {
+        let latest = self.latest();
+        let silent = |name: &&DatacenterName| {
+            let heard = latest.get(*name).map_or(self.since, |report| report.heard);
+            now.saturating_sub(heard.max(self.since)) > silence
+        };
+        datacenters.filter(silent).cloned().collect()
     }
 
     fn latest(&self) -> MutexGuard<'_, BTreeMap<DatacenterName, Arc<Report>>> {
@@ -143,7 +161,7 @@ mod tests {
     #[test]
     fn only_what_was_not_started_again_has_run_all_the_time() {
         let datacenter: DatacenterName = "dub".parse().unwrap();
-        let reports = Reports::new();
+        let reports = Reports::new(Duration::ZERO);
         let steady = |report| {
             reports.take(datacenter.clone(), report);
             let machine = MACHINE.parse().unwrap();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    CellId, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, OrderId, Quote, Revision,
-    Settings, Timestamp, WorkloadName, WorkloadSpec,
+    CellId, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, Offer, OrderId, Quote,
+    Revision, Settings, Timestamp, WorkloadName, WorkloadSpec,
 };
 
 /// The commands of one log entry, in order, under one time stamp.
@@ -40,8 +40,8 @@ pub enum Command {
         incarnation: u64,
     },
     /// Every lease of suspended machines has ended. Their datacenter is lost once that is so of all of its
-    /// machines.
-    DeclareLost(Vec<MachineId>),
+    /// machines. Each comes with the revision of the suspension that was waited for: another one has its own wait.
+    DeclareLost(Vec<(MachineId, Revision)>),
     /// A workload is made or changed, and its instances that have no place are given one.
     PutWorkload(PutWorkload),
     /// A workload and its instances go.
@@ -77,8 +77,26 @@ pub enum Command {
         instance: InstanceId,
         /// The epoch of its placement.
         epoch: Revision,
-        /// Until when the cell is not asked again.
-        until: Timestamp,
+        /// How long the cell is not asked again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// An agent has carried out the assignments of a revision: whatever they did not list is stopped.
+    Settled {
+        /// Its machine.
+        machine: MachineId,
+        /// The revision.
+        revision: Revision,
+    },
+    /// A machine is bought for an instance that stays where it is until the machine is there.
+    OrderMachine {
+        /// Whom it is for.
+        instance: InstanceId,
+        /// The epoch of its placement.
+        epoch: Revision,
+        /// Where the machine is wanted.
+        cell: CellId,
+        /// What is bought.
+        offer: Arc<Offer>,
     },
     /// A provider is about to be asked. Committed first: the attempt's number is part of the token.
     AttemptOrder {
@@ -93,8 +111,8 @@ pub enum Command {
         order: OrderId,
         /// What the provider said.
         reason: String,
-        /// Until when the cell is not asked again for this instance.
-        until: Timestamp,
+        /// How long the cell is not asked again for this instance, in milliseconds.
+        retry_after_ms: u64,
     },
 }
 

@@ -127,7 +127,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAllowed => f.write_str("Datacenters= does not name it"),
-            Self::Unavailable => f.write_str("lost or suspended"),
+            Self::Unavailable => f.write_str("lost, suspended or silent"),
             Self::TooFar { latency_us, latency_ms_max } => write!(
                 f,
                 "{:.0} ms from the farthest users, MaxLatency={latency_ms_max}ms",

@@ -19,6 +19,7 @@ pub fn violations(state: &State) -> Vec<Violation> {
     ledgers(state, &mut found);
     placements(state, &mut found);
     copies(state, &mut found);
+    singletons(state, &mut found);
     health(state, &mut found);
     found
 }
@@ -73,6 +74,22 @@ fn unbound(state: &State, cell: &CellId) -> BTreeSet<InstanceId> {
         placement.is_some_and(|p| p.cell == *cell && p.machine.is_none())
     });
     here.map(|instance| instance.id.clone()).collect()
+}
+
+/// No machine holds a singleton that may still run on another one.
+fn singletons(state: &State, found: &mut Vec<Violation>) {
+    for (id, from) in state.stopping.keys() {
+        let over = state.machines.get(from).is_none_or(|m| m.suspended.is_some_and(|s| s.over));
+        let placement = state.instances.get(id).and_then(|instance| instance.placement.as_ref());
+        let elsewhere =
+            placement.and_then(|p| p.machine.as_ref()).filter(|machine| *machine != from);
+        if let Some(machine) = elsewhere {
+            broken(found, "one-singleton", format!("{id} on {machine}, perhaps still on {from}"));
+        }
+        if over {
+            broken(found, "one-singleton", format!("{from} is over and still has to stop {id}"));
+        }
+    }
 }
 
 /// Epochs are unique and lie in the past; a placement's machine, cell and specification exist.

@@ -36,8 +36,8 @@ pub use name::{
 pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
 pub use state::{
-    Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, MACHINES_MAX, Revision, Settings, State,
-    WORKLOADS_MAX,
+    Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, INSTANCES_PER_MACHINE_MAX, MACHINES_MAX,
+    Revision, Settings, State, WORKLOADS_MAX,
 };
 pub use time::Timestamp;
 pub use topology::{

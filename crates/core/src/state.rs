@@ -17,6 +17,8 @@ pub const MACHINES_MAX: usize = 100_000;
 pub const WORKLOADS_MAX: usize = 100_000;
 /// The most instances that one mesh may have.
 pub const INSTANCES_MAX: usize = 1_000_000;
+/// The most instances that one machine may run.
+pub const INSTANCES_PER_MACHINE_MAX: usize = 500;
 /// How many events are remembered.
 pub const EVENTS_MAX: usize = 4_096;
 
@@ -58,6 +60,9 @@ pub struct State {
     pub workloads: OrdMap<WorkloadName, Workload>,
     /// Every instance of every workload.
     pub instances: OrdMap<InstanceId, Instance>,
+    /// Singletons that were taken off a machine whose agent has not said yet that they are stopped, and the revision
+    /// that took them off. Until it does, or every lease of that machine is over, no other one is given them.
+    pub stopping: OrdMap<(InstanceId, MachineId), Revision>,
     /// Orders whose machine has not joined.
     pub orders: OrdMap<OrderId, Order>,
     /// The latest events, the oldest first.
@@ -103,6 +108,12 @@ impl State {
     ) -> impl Iterator<Item = &'a Machine> {
         let machines = self.machines.values();
         machines.filter(move |machine| machine.spec.id.cell.datacenter == *datacenter)
+    }
+
+    /// A machine on which a copy of the instance may still run, other than `machine`.
+    pub fn may_run_on(&self, id: &InstanceId, machine: &MachineId) -> Option<&MachineId> {
+        let from = self.stopping.keys().filter(|(instance, _)| instance == id);
+        from.map(|(_, from)| from).find(|from| *from != machine)
     }
 
     /// Takes the next revision for a change that is about to be made.

@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 machines: Vec::new(),
                 machines_to_buy_max: 4,
                 copies: 0,
+                home: false,
             })
         })
         .collect();

@@ -55,6 +55,8 @@ pub struct Site {
     pub machines_to_buy_max: u32,
     /// How many copies of this workload it has already.
     pub copies: u32,
+    /// Whether a copy that is to be placed runs here now: among equals it stays.
+    pub home: bool,
 }
 
 /// A running machine and what is free on it.
@@ -232,9 +234,8 @@ fn take_cheapest<'a>(
     sites: &[Site],
 ) -> (Vec<(Slot<'a>, u32)>, u32) {
     let order = |a: &Slot, b: &Slot| {
-        (a.total, &sites[a.site].name)
-            .cmp(&(b.total, &sites[b.site].name))
-            .then_with(|| a.compare_within_site(b))
+        let rank = |slot: &Slot| (slot.total, !sites[slot.site].home, &sites[slot.site].name);
+        rank(a).cmp(&rank(b)).then_with(|| a.compare_within_site(b))
     };
     // Each slot takes a copy at least, so no more than `copies` of them are needed in order.
     let needed = copies as usize;

@@ -15,6 +15,9 @@ use crate::context::{Context, DEADLINE};
 /// The shortest time between two lists of assignments to one agent.
 const ASSIGN_EVERY: Duration = Duration::from_millis(50);
 
+/// The longest time between two looks at what an agent should have been sent.
+const ASSIGN_AGAIN: Duration = Duration::from_secs(1);
+
 /// One stream of one agent.
 pub(super) struct Session {
     pub(super) context: Context,
@@ -63,6 +66,7 @@ impl Session {
                     attached.instances = instances;
                     attached.settled = settled;
                 });
+                self.confirm(settled).await;
                 self.resume(settled).await;
             }
             Some(FromAgent::Lease(wish)) => {
@@ -70,6 +74,16 @@ impl Session {
             }
             // A second greeting changes nothing.
             Some(FromAgent::Hello(_)) | None => {}
+        }
+    }
+
+    /// Tells the mesh which singletons have stopped here, so that they may start elsewhere.
+    async fn confirm(&self, revision: Revision) {
+        let view = self.context.mesh.stale();
+        let mut stopping = view.state.stopping.iter();
+        if stopping.any(|((_, from), since)| *from == self.machine && *since <= revision) {
+            let command = Command::Settled { machine: self.machine.clone(), revision };
+            self.context.commit("confirming a stop", vec![command]).await;
         }
     }
 
@@ -104,7 +118,8 @@ impl Session {
                 }
             }
             tokio::time::sleep(ASSIGN_EVERY).await;
-            if views.changed().await.is_err() {
+            // Looked at from time to time as well: the agent's queue may have been full.
+            if let Ok(Err(_)) = tokio::time::timeout(ASSIGN_AGAIN, views.changed()).await {
                 return;
             }
         }

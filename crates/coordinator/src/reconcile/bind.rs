@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, InstanceId, MachineId, Placement, Resources, State, Timestamp,
+    Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, MachineId, Placement,
+    Resources, State,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,16 +21,17 @@ pub(super) const REFUSAL_MS: u64 = 30_000;
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut wake = Wake::new(&context, PERIOD, shutdown);
     while let Some((view, _)) = wake.next().await {
-        let commands = decide(&view.state, &context.datacenter, context.now());
+        let commands = decide(&view.state, &context.datacenter);
         context.commit("picking machines", commands).await;
     }
 }
 
 /// A machine for every instance that waits for one, or the refusal of the cell.
-pub(super) fn decide(state: &State, datacenter: &DatacenterName, now: Timestamp) -> Vec<Command> {
+pub(super) fn decide(state: &State, datacenter: &DatacenterName) -> Vec<Command> {
     let mut free: BTreeMap<&MachineId, Resources> = state
         .machines_of(datacenter)
         .filter(|machine| machine.suspended.is_none())
+        .filter(|machine| machine.bound.len() < INSTANCES_PER_MACHINE_MAX)
         .map(|machine| (&machine.spec.id, machine.free()))
         .collect();
     let cells = state.cells.iter().filter(|(id, _)| id.datacenter == *datacenter);
@@ -41,7 +43,9 @@ pub(super) fn decide(state: &State, datacenter: &DatacenterName, now: Timestamp)
         if placement.order.is_some_and(|order| state.orders.contains_key(&order)) {
             continue;
         }
-        commands.push(match pick(state, placement, &free) {
+        commands.push(match pick(state, id, placement, &free) {
+            // Until the old machine has stopped it, or is lost, there would be two.
+            Some(machine) if state.may_run_on(id, &machine).is_some() => continue,
             Some(machine) => {
                 if let Some(left) = free.get_mut(&machine) {
                     *left = left.saturating_sub(placement.request);
@@ -51,7 +55,7 @@ pub(super) fn decide(state: &State, datacenter: &DatacenterName, now: Timestamp)
             None => Command::Refuse {
                 instance: id.clone(),
                 epoch: placement.epoch,
-                until: Timestamp(now.0 + REFUSAL_MS),
+                retry_after_ms: REFUSAL_MS,
             },
         });
     }
@@ -62,10 +66,11 @@ fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
     Command::Bind { instance: id.clone(), epoch: placement.epoch, machine }
 }
 
-/// The machine for a placement: one bought for it, else one of the kind that was quoted, else any with room; among
-/// those the one with the most room left, by name where they are equal.
+/// The machine for a placement: one bought for it, else the one that a singleton has yet to leave, else one of the kind
+/// that was quoted, else any with room; among those the one with the most room left, by name where they are equal.
 fn pick(
     state: &State,
+    instance: &InstanceId,
     placement: &Placement,
     free: &BTreeMap<&MachineId, Resources>,
 ) -> Option<MachineId> {
@@ -76,7 +81,8 @@ fn pick(
         let spec = state.machines.get(id).map(|machine| &machine.spec);
         let bought = spec.is_some_and(|spec| spec.order.is_some() && spec.order == placement.order);
         let quoted = spec.is_some_and(|spec| spec.offer == placement.quote.offer);
-        (bought, quoted, left.cpu_millis, left.memory_bytes)
+        let stays = state.stopping.contains_key(&(instance.clone(), id.clone()));
+        (bought, stays, quoted, left.cpu_millis, left.memory_bytes)
     };
     // `max_by_key` keeps the last of equals; going backwards makes that the first by name.
     fitting.rev().max_by_key(|(id, left)| rank(id, left)).map(|(id, _)| (*id).clone())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{Command, DatacenterName, MachineId, Revision, State};
+use kato_core::{Command, DatacenterName, Machine, MachineId, Revision, State};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -24,6 +24,8 @@ pub(super) struct Memory {
     leads_since: Duration,
     /// When each suspension was first seen committed.
     suspended: BTreeMap<MachineId, (Revision, Duration)>,
+    /// When each machine was first seen without one: a report from before says nothing about it.
+    leased: BTreeMap<MachineId, Duration>,
 }
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
@@ -48,18 +50,28 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
 impl Memory {
     /// The memory of a leader that has just begun.
     pub(super) fn new(term: u64, leads_since: Duration) -> Self {
-        Self { term, leads_since, suspended: BTreeMap::new() }
+        Self { term, leads_since, ..Self::default() }
     }
 
     /// Notes suspensions that are new, and forgets those that ended.
     pub(super) fn see(&mut self, state: &State, now: Duration) {
-        let mut still = BTreeMap::new();
+        let (mut still, mut leased) = (BTreeMap::new(), BTreeMap::new());
         for (id, machine) in &state.machines {
-            let Some(suspended) = machine.suspended else { continue };
+            let Some(suspended) = machine.suspended else {
+                leased.insert(id.clone(), self.leased.get(id).copied().unwrap_or(now));
+                continue;
+            };
             let known = self.suspended.get(id).filter(|(since, _)| *since == suspended.since);
             still.insert(id.clone(), known.copied().unwrap_or((suspended.since, now)));
         }
-        self.suspended = still;
+        (self.suspended, self.leased) = (still, leased);
+    }
+
+    /// How long the agent of a machine that gets leases has been silent, by its coordinator's report.
+    fn silence(&self, id: &MachineId, report: &Report, now: Duration) -> Option<Duration> {
+        let since = *self.leased.get(id)?;
+        let silent = report.machines.get(id)?.silent + now.saturating_sub(report.heard);
+        Some(silent.min(now.saturating_sub(since)))
     }
 
     /// Whether every lease of a suspended machine has ended.
@@ -86,8 +98,17 @@ pub(super) fn decide(
         heard.max(memory.leads_since)
     };
     let silent = |name: &DatacenterName| now.saturating_sub(heard(name)) > patience.silence;
-    // The brake: when half of the mesh or more looks dead from here, the fault is more likely here.
-    let dead = state.datacenters.keys().filter(|name| silent(name)).count();
+    // The brake: when half of the mesh or more looks dead from here, the fault is more likely in what looks.
+    let dark = |name: &&DatacenterName| {
+        let machines = || state.machines_of(name);
+        let gone = |machine: &Machine| {
+            let report = reports.get(*name);
+            let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));
+            machine.suspended.is_some() || silence.is_some_and(|s| s > patience.machine_silence)
+        };
+        silent(name) || machines().next().is_some() && machines().all(gone)
+    };
+    let dead = state.datacenters.keys().filter(dark).count();
     if dead > 0 && dead * 2 >= state.datacenters.len() {
         return Vec::new();
     }
@@ -109,8 +130,9 @@ pub(super) fn decide(
         .machines
         .values()
         .filter(|machine| machine.suspended.is_some_and(|suspended| !suspended.over));
-    let over = waiting.map(|machine| &machine.spec.id).filter(|id| memory.is_over(id, lease, now));
-    let over: Vec<MachineId> = over.cloned().collect();
+    let over = waiting.filter(|machine| memory.is_over(&machine.spec.id, lease, now));
+    let since = |machine: &Machine| Some((machine.spec.id.clone(), machine.suspended?.since));
+    let over: Vec<(MachineId, Revision)> = over.filter_map(since).collect();
     if !over.is_empty() {
         commands.push(Command::DeclareLost(over));
     }
@@ -130,7 +152,7 @@ fn silent_machines(
         return Vec::new();
     }
     let silent = leased.iter().filter_map(|id| {
-        let silent = report.machines.get(id)?.silent + now.saturating_sub(report.heard);
+        let silent = memory.silence(id, report, now)?;
         (silent > patience.machine_silence).then_some((id, silent))
     });
     let suspend = |(id, silent): (&MachineId, Duration)| Command::Suspend {

@@ -1,12 +1,10 @@
 //! Turns this datacenter's orders into machines. Each attempt is committed before the provider is asked, and its
 //! number is part of the token, so that a coordinator that crashed in between asks for the same machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kato_core::{
-    ATTEMPTS_MAX, Command, DatacenterName, MachineId, Order, OrderId, State, Timestamp,
-};
+use kato_core::{ATTEMPTS_MAX, Command, DatacenterName, MachineId, Order, OrderId, State};
 use kato_provision::{Create, Provided, ProviderError, Token};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +14,8 @@ use crate::context::Context;
 
 /// Between two looks when nothing changes.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long a machine may take from being asked for to joining, in milliseconds.
-pub(super) const JOIN_MS: u64 = 120_000;
+/// How long a machine may take from being ordered to joining.
+pub(super) const JOIN_MAX: Duration = Duration::from_mins(2);
 
 /// What one pass does about an order.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,24 +30,61 @@ pub(super) enum Action {
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut wake = Wake::new(&context, PERIOD, shutdown);
+    let mut waiting = Waiting::default();
     while let Some((view, _)) = wake.next().await {
-        let own = |order: &&Order| order.cell.datacenter == context.datacenter;
-        if view.state.orders.values().any(|order| own(&order)) {
-            pass(&context, &view.state).await;
+        let now = context.clock.boot();
+        waiting.see(&view.state, &context.datacenter, now);
+        if !waiting.since.is_empty() {
+            pass(&context, &view.state, &waiting.overdue(now)).await;
         }
     }
 }
 
-async fn pass(context: &Context, state: &State) {
-    let provided = match &context.provider {
+/// When each order of this datacenter was first seen, on its own boot clock: the leader's stamp on an order and this
+/// coordinator's time of day are not compared.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    since: BTreeMap<OrderId, Duration>,
+}
+
+impl Waiting {
+    pub(super) fn see(&mut self, state: &State, datacenter: &DatacenterName, now: Duration) {
+        let own = state.orders.iter().filter(|(_, order)| order.cell.datacenter == *datacenter);
+        let since = |id: &OrderId| self.since.get(id).copied().unwrap_or(now);
+        self.since = own.map(|(id, _)| (*id, since(id))).collect();
+    }
+
+    /// Orders that have waited for too long.
+    pub(super) fn overdue(&self, now: Duration) -> BTreeSet<OrderId> {
+        let late = |(_, since): &(&OrderId, &Duration)| now.saturating_sub(**since) > JOIN_MAX;
+        self.since.iter().filter(late).map(|(id, _)| *id).collect()
+    }
+}
+
+/// What the provider says it has sold us.
+pub(super) enum Sold<'a> {
+    /// There is no provider.
+    Nobody,
+    /// It does not answer.
+    Unknown,
+    /// These machines.
+    Machines(&'a [Provided]),
+}
+
+async fn pass(context: &Context, state: &State, overdue: &BTreeSet<OrderId>) {
+    let listed = match &context.provider {
         None => None,
-        Some(provider) => match provider.list().await {
-            Ok(machines) => Some(machines),
-            // Without a list nothing is decided: a machine that is there must not be bought again.
-            Err(error) => return tracing::warn!(%error, "the provider's machines are unknown"),
-        },
+        Some(provider) => Some(provider.list().await),
     };
-    for action in decide(state, &context.datacenter, provided.as_deref(), context.now()) {
+    let sold = match &listed {
+        None => Sold::Nobody,
+        Some(Ok(machines)) => Sold::Machines(machines),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the provider's machines are unknown");
+            Sold::Unknown
+        }
+    };
+    for action in decide(state, &context.datacenter, &sold, overdue) {
         match action {
             Action::Attempt(order, attempt) => {
                 let command = Command::AttemptOrder { order, attempt };
@@ -61,35 +96,55 @@ async fn pass(context: &Context, state: &State) {
     }
 }
 
-/// What to do about each order of this datacenter.
+/// What to do about each order of this datacenter. Pure.
 pub(super) fn decide(
     state: &State,
     datacenter: &DatacenterName,
-    provided: Option<&[Provided]>,
-    now: Timestamp,
+    sold: &Sold,
+    overdue: &BTreeSet<OrderId>,
 ) -> Vec<Action> {
     let own = state.orders.iter().filter(|(_, order)| order.cell.datacenter == *datacenter);
-    let attempted: BTreeMap<Token, &Provided> =
-        provided.unwrap_or_default().iter().map(|machine| (machine.token, machine)).collect();
     let action = |(id, order): (&OrderId, &Order)| {
-        if provided.is_none() {
-            let reason = "this datacenter has no provider to buy machines from";
-            return Some(Action::Fail(*id, reason.to_owned()));
-        }
-        let overdue = now.since(order.placed_at) > Duration::from_millis(JOIN_MS);
         let token = Token { order: *id, attempt: order.attempts };
-        match (order.attempts, attempted.contains_key(&token)) {
-            (0, _) => Some(Action::Attempt(*id, 1)),
-            (ATTEMPTS_MAX, _) if overdue => {
-                let reason = format!("no machine joined in {ATTEMPTS_MAX} attempts");
-                Some(Action::Fail(*id, reason))
+        let there = match sold {
+            Sold::Nobody => {
+                let reason = "this datacenter has no provider to buy machines from";
+                return Some(Action::Fail(*id, reason.to_owned()));
             }
-            (_, true) if overdue => Some(Action::Fail(*id, "its machine never joined".to_owned())),
+            // A machine that is there must not be bought again.
+            Sold::Unknown => true,
+            Sold::Machines(machines) => machines.iter().any(|machine| machine.token == token),
+        };
+        if overdue.contains(id) {
+            let reason = match (sold, there) {
+                (Sold::Unknown, _) => "the provider does not answer".to_owned(),
+                (_, true) => "its machine never joined".to_owned(),
+                (_, false) => format!("no machine was sold in {} attempts", order.attempts),
+            };
+            return Some(Action::Fail(*id, reason));
+        }
+        if !there && !is_wanted(state, *id, order) {
+            return Some(Action::Fail(
+                *id,
+                format!("{} does not need it any more", order.instance),
+            ));
+        }
+        match (order.attempts, there) {
             (_, true) => None,
+            (0, false) => Some(Action::Attempt(*id, 1)),
             (_, false) => Some(Action::Create(*id)),
         }
     };
     own.filter_map(action).collect()
+}
+
+/// Whether an order's instance still waits for it: it was placed with it, or runs an older generation meanwhile.
+fn is_wanted(state: &State, id: OrderId, order: &Order) -> bool {
+    let placement = state.instances.get(&order.instance).and_then(|i| i.placement.as_ref());
+    let workload = state.workloads.get(&order.instance.workload);
+    placement.zip(workload).is_some_and(|(placement, workload)| {
+        placement.order == Some(id) || placement.generation != workload.generation
+    })
 }
 
 /// Asks for the machine of the attempt that is committed. A failure that may pass is tried again in the next pass,
@@ -120,6 +175,6 @@ async fn create(context: &Context, id: OrderId, order: &Order) {
 }
 
 async fn fail(context: &Context, order: OrderId, reason: String) {
-    let until = Timestamp(context.now().0 + REFUSAL_MS);
-    context.commit("giving up an order", vec![Command::FailOrder { order, reason, until }]).await;
+    let command = Command::FailOrder { order, reason, retry_after_ms: REFUSAL_MS };
+    context.commit("giving up an order", vec![command]).await;
 }

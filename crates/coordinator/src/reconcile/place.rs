@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, Failover, Health, Instance, MachineId, Placement, State, Workload,
+    Command, DatacenterName, Failover, Health, Instance, MachineId, Placement, Source, Spread,
+    State, Workload,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,10 +51,15 @@ pub(super) fn decide(planner: &Planner, reports: &Reports, now: Duration) -> Vec
         let own = std::iter::from_fn(|| {
             instances.next_if(|instance| instance.id.workload <= workload.spec.name)
         });
-        let mut outdated = false;
+        let (mut outdated, mut placed) = (false, false);
         for instance in own {
-            if let Some(cause) = needs_place(state, reports, workload, instance) {
+            // The next copy of a spread workload must see where this one went: it waits for the next pass.
+            let wait = placed && workload.spec.spread == Spread::Datacenter;
+            if let Some(cause) = needs_place(planner, reports, workload, instance)
+                && !wait
+            {
                 commands.extend(give_place(planner, workload, instance, cause));
+                placed = true;
             }
             if commands.len() >= PLACED_PER_PASS {
                 return commands;
@@ -70,11 +76,12 @@ pub(super) fn decide(planner: &Planner, reports: &Reports, now: Duration) -> Vec
 
 /// Why an instance needs another place than it has, if it does.
 fn needs_place(
-    state: &State,
+    planner: &Planner,
     reports: &Reports,
     workload: &Workload,
     instance: &Instance,
 ) -> Option<String> {
+    let state = planner.state;
     let Some(placement) = &instance.placement else {
         return Some("it had no place".to_owned());
     };
@@ -88,8 +95,10 @@ fn needs_place(
         let back = health(state, placement) == Some(Health::Up) && connected(reports, machine);
         return (over && !back).then(|| format!("{machine} is lost"));
     }
-    let lost = matches!(health(state, placement), Some(Health::Lost { .. }));
-    lost.then(|| format!("{} is lost", placement.cell.datacenter))
+    // It does not run yet, and whoever should find a machine for it does not answer.
+    let datacenter = &placement.cell.datacenter;
+    let gone = health(state, placement) != Some(Health::Up) || planner.silent.contains(datacenter);
+    gone.then(|| format!("{datacenter} is lost or silent"))
 }
 
 fn health(state: &State, placement: &Placement) -> Option<Health> {
@@ -143,8 +152,19 @@ fn roll(
     }
     let instance = outdated?;
     let plan = planner.one(&workload.spec, instance);
-    let cause = format!("generation {}", workload.generation);
-    (plan.unplaced == 0).then(|| plan.place(workload.spec.name.clone(), workload.generation, cause))
+    let target = plan.targets.first()?;
+    if target.quote.source == Source::Running {
+        let cause = format!("generation {}", workload.generation);
+        return Some(plan.place(workload.spec.name.clone(), workload.generation, cause));
+    }
+    // never-none: it runs on where it is until its next machine is there.
+    let ordered = state.orders.values().any(|order| order.instance == instance.id);
+    (!ordered).then(|| Command::OrderMachine {
+        instance: instance.id.clone(),
+        epoch: target.epoch.unwrap_or_default(),
+        cell: target.cell.clone(),
+        offer: Arc::clone(&target.quote.offer),
+    })
 }
 
 /// Whether an instance has run as placed for a while, or has ended well.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::state::MACHINES_MAX;
 use crate::{
-    DatacenterName, EventKind, Health, Machine, MachineId, MachineSpec, Rejection, State,
-    Suspension,
+    DatacenterName, EventKind, Health, InstanceId, Machine, MachineId, MachineSpec, Rejection,
+    Revision, State, Suspension,
 };
 
 impl State {
@@ -111,22 +111,25 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn declare_lost(&mut self, machines: &[MachineId]) -> Result<(), Rejection> {
-        for id in machines {
-            match self.machines.get(id).map(|machine| machine.suspended) {
-                None => return Err(Rejection::not_found(format!("there is no machine {id}"))),
-                Some(None) => {
-                    let text = format!("{id} gets leases: it must be suspended first");
+    pub(super) fn declare_lost(
+        &mut self,
+        machines: &[(MachineId, Revision)],
+    ) -> Result<(), Rejection> {
+        let mut lost = Vec::new();
+        for (id, since) in machines {
+            let Some(machine) = self.machines.get(id) else {
+                return Err(Rejection::not_found(format!("there is no machine {id}")));
+            };
+            match machine.suspended {
+                Some(suspended) if suspended.since == *since => {
+                    lost.extend((!suspended.over).then(|| id.clone()));
+                }
+                _ => {
+                    let text = format!("{id} is not suspended since revision {since}");
                     return Err(Rejection::conflict(text));
                 }
-                Some(Some(_)) => {}
             }
         }
-        let waiting = |id: &&MachineId| {
-            let machine = self.machines.get(*id);
-            machine.and_then(|machine| machine.suspended).is_some_and(|suspended| !suspended.over)
-        };
-        let lost: Vec<MachineId> = machines.iter().filter(waiting).cloned().collect();
         if lost.is_empty() {
             return Ok(());
         }
@@ -138,6 +141,8 @@ impl State {
                 suspended.over = true;
             }
             self.note(EventKind::MachineLost, id, "every lease has ended".to_owned());
+            // No guard lets a singleton live longer than its lease.
+            self.take_stopping(id, self.revision);
         }
         let touched: BTreeSet<DatacenterName> =
             lost.into_iter().map(|id| id.cell.datacenter).collect();
@@ -183,6 +188,31 @@ impl State {
         self.keep_placed(id);
         self.take_back(id);
         Ok(())
+    }
+
+    /// An agent has stopped what it was told to stop.
+    pub(super) fn settled(&mut self, id: &MachineId, revision: Revision) {
+        let stopped = self.take_stopping(id, revision);
+        if stopped.is_empty() {
+            return;
+        }
+        self.advance();
+        for instance in stopped {
+            self.note(EventKind::InstanceStopped, instance, format!("on {id}"));
+        }
+    }
+
+    /// Forgets what a machine had to stop since a revision or before, and says what that was.
+    fn take_stopping(&mut self, id: &MachineId, revision: Revision) -> Vec<InstanceId> {
+        let due = |(key, since): &(&(InstanceId, MachineId), &Revision)| {
+            key.1 == *id && **since <= revision
+        };
+        let stopped: Vec<_> =
+            self.stopping.iter().filter(due).map(|(key, _)| key.clone()).collect();
+        for key in &stopped {
+            self.stopping.remove(key);
+        }
+        stopped.into_iter().map(|(instance, _)| instance).collect()
     }
 
     /// Instances that found no other place while their machine was suspended have one again.

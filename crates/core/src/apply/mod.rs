@@ -34,10 +34,16 @@ impl State {
                 self.mark_unplaceable(instance, *epoch, decision)?;
             }
             Command::Bind { instance, epoch, machine } => self.bind(instance, *epoch, machine)?,
-            Command::Refuse { instance, epoch, until } => self.refuse(instance, *epoch, *until)?,
+            Command::Refuse { instance, epoch, retry_after_ms } => {
+                self.refuse(instance, *epoch, *retry_after_ms)?;
+            }
+            Command::Settled { machine, revision } => self.settled(machine, *revision),
+            Command::OrderMachine { instance, epoch, cell, offer } => {
+                self.order_machine(instance, *epoch, cell, offer)?;
+            }
             Command::AttemptOrder { order, attempt } => self.attempt_order(*order, *attempt)?,
-            Command::FailOrder { order, reason, until } => {
-                self.fail_order(*order, reason, *until)?;
+            Command::FailOrder { order, reason, retry_after_ms } => {
+                self.fail_order(*order, reason, *retry_after_ms)?;
             }
         }
         Ok(Applied { revision: self.revision, changed: self.revision != before })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    CellId, EventKind, InstanceId, MachineSpec, Offer, Order, OrderId, Rejection, State, Timestamp,
+    CellId, EventKind, InstanceId, MachineSpec, Offer, Order, OrderId, Rejection, Revision, State,
 };
 
 /// Attempts at one order before its coordinator must give it up.
@@ -73,7 +73,7 @@ impl State {
         &mut self,
         id: OrderId,
         reason: &str,
-        until: Timestamp,
+        retry_after_ms: u64,
     ) -> Result<(), Rejection> {
         let Some(order) = self.remove_order(id) else {
             return Err(Rejection::not_found(format!("{id} is fulfilled, or was given up")));
@@ -82,12 +82,47 @@ impl State {
         self.note(EventKind::OrderFailed, id, reason.to_owned());
         let instance = self.instances.get(&order.instance);
         let placed = instance.and_then(|instance| instance.placement.as_ref());
-        if let Some(placed) = placed
-            && placed.order == Some(id)
-            && placed.machine.is_none()
-        {
-            let epoch = placed.epoch;
-            self.refuse(&order.instance, epoch, until)?;
+        match placed {
+            Some(placed) if placed.order == Some(id) && placed.machine.is_none() => {
+                let epoch = placed.epoch;
+                self.refuse(&order.instance, epoch, retry_after_ms)
+            }
+            // It stays where it is, and its next machine is looked for elsewhere.
+            _ => {
+                self.remember_refusal(&order.instance, order.cell, retry_after_ms);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn order_machine(
+        &mut self,
+        instance: &InstanceId,
+        epoch: Revision,
+        cell: &CellId,
+        offer: &Arc<Offer>,
+    ) -> Result<(), Rejection> {
+        self.placement_at(instance, epoch)?;
+        if let Some((id, _)) = self.orders.iter().find(|(_, order)| order.instance == *instance) {
+            return Err(Rejection::conflict(format!("{id} is for {instance} already")));
+        }
+        self.check_machines(cell, 1)?;
+        let revision = self.advance();
+        self.place_order(OrderId(revision.0), cell, offer, instance);
+        Ok(())
+    }
+
+    /// Whether a cell may have so many machines more.
+    pub(super) fn check_machines(&self, cell: &CellId, more: usize) -> Result<(), Rejection> {
+        let datacenter = self.datacenters.get(&cell.datacenter);
+        let limits = datacenter.and_then(|datacenter| datacenter.spec.cells.get(&cell.cell));
+        let (Some(ledger), Some(limits)) = (self.cells.get(cell), limits) else {
+            return Err(Rejection::not_found(format!("there is no cell {cell}")));
+        };
+        let machines = ledger.machines.len() + ledger.orders.len() + more;
+        if more > 0 && machines > limits.machines_max as usize {
+            let text = format!("{cell} may have {} machines at most", limits.machines_max);
+            return Err(Rejection::conflict(text));
         }
         Ok(())
     }

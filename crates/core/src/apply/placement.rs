@@ -54,6 +54,11 @@ impl State {
                 return Err(Rejection::conflict(format!("{id} has been placed meanwhile")));
             }
             let buys = u32::from(target.quote.source == Source::Buy);
+            if buys == 1 && self.runs(&id) {
+                // never-none: a machine that nobody has sold yet is no place for what runs.
+                let text = format!("{id} runs: its next machine must be ordered, and join, first");
+                return Err(Rejection::conflict(text));
+            }
             match taken.iter_mut().find(|(cell, ..)| **cell == target.cell) {
                 Some((_, request, bought)) => {
                     *request = *request + spec.request;
@@ -77,16 +82,7 @@ impl State {
         request: Resources,
         bought: u32,
     ) -> Result<(), Rejection> {
-        let datacenter = self.datacenters.get(&cell.datacenter);
-        let limits = datacenter.and_then(|datacenter| datacenter.spec.cells.get(&cell.cell));
-        let (Some(ledger), Some(limits)) = (self.cells.get(cell), limits) else {
-            return Err(Rejection::not_found(format!("there is no cell {cell}")));
-        };
-        let machines = ledger.machines.len() + ledger.orders.len() + bought as usize;
-        if bought > 0 && machines > limits.machines_max as usize {
-            let text = format!("{cell} may have {} machines at most", limits.machines_max);
-            return Err(Rejection::conflict(text));
-        }
+        self.check_machines(cell, bought as usize)?;
         let here = targets.iter().filter(|target| target.cell == *cell);
         let buys = here.clone().filter(|target| target.quote.source == Source::Buy);
         let ordered: Resources = buys.map(|target| target.quote.offer.capacity).sum();
@@ -101,6 +97,12 @@ impl State {
         } else {
             Err(Rejection::conflict(format!("{cell} has {free} left, {request} are asked for")))
         }
+    }
+
+    /// Whether an instance is bound to a machine that gets leases.
+    fn runs(&self, id: &InstanceId) -> bool {
+        let placement = self.instances.get(id).and_then(|instance| instance.placement.as_ref());
+        placement.is_some_and(|placement| placement.machine.is_some() && self.gives_back(placement))
     }
 
     /// Whether a placement's end makes room: one on a suspended machine does not.
@@ -160,9 +162,18 @@ impl State {
         self.note(kind, &id, format!("{message}, epoch {epoch}"));
     }
 
-    /// Takes an instance's placement off the ledgers, and says where it was.
+    /// Takes an instance's placement off the ledgers, and says where it was. A singleton's old machine is remembered
+    /// until its agent says that it stopped it.
     pub(super) fn release(&mut self, id: &InstanceId) -> Option<crate::CellId> {
         let placement = self.instances.get_mut(id)?.placement.take()?;
+        let workload = self.workloads.get(&id.workload);
+        let spec = workload.and_then(|workload| workload.spec_of(placement.generation));
+        if let Some(machine) = &placement.machine
+            && spec.is_some_and(|spec| spec.singleton)
+            && self.gives_back(&placement)
+        {
+            self.stopping.insert((id.clone(), machine.clone()), self.revision);
+        }
         if let Some(cell) = self.cells.get_mut(&placement.cell)
             && cell.unbound.remove(id).is_some()
         {
@@ -221,6 +232,9 @@ impl State {
             let text = format!("{machine} has {} left, {id} asks for {request}", found.free());
             return Err(Rejection::conflict(text));
         }
+        if let Some(from) = self.may_run_on(id, machine) {
+            return Err(Rejection::conflict(format!("{id} may still run on {from}")));
+        }
         self.advance();
         if let Some(found) = self.machines.get_mut(machine) {
             found.bound.insert(id.clone());
@@ -243,19 +257,31 @@ impl State {
         &mut self,
         id: &InstanceId,
         epoch: Revision,
-        until: Timestamp,
+        retry_after_ms: u64,
     ) -> Result<(), Rejection> {
         let placement = self.placement_at(id, epoch)?;
         if let Some(machine) = &placement.machine {
             return Err(Rejection::conflict(format!("{id} is bound to {machine}")));
         }
         self.advance();
-        let cell = self.release(id);
-        if let (Some(instance), Some(cell)) = (self.instances.get_mut(id), cell) {
-            instance.refusals.insert(cell.clone(), until);
+        if let Some(cell) = self.release(id) {
             self.note(EventKind::InstanceRefused, id, format!("{cell} found no machine for it"));
+            self.remember_refusal(id, cell, retry_after_ms);
         }
         Ok(())
+    }
+
+    /// The cell is not asked again for a while, by the time of the log.
+    pub(super) fn remember_refusal(
+        &mut self,
+        id: &InstanceId,
+        cell: crate::CellId,
+        retry_after_ms: u64,
+    ) {
+        let until = Timestamp(self.time.0.saturating_add(retry_after_ms));
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.refusals.insert(cell, until);
+        }
     }
 
     fn instance_at(
@@ -270,7 +296,11 @@ impl State {
         }
     }
 
-    fn placement_at(&self, id: &InstanceId, epoch: Revision) -> Result<&Placement, Rejection> {
+    pub(super) fn placement_at(
+        &self,
+        id: &InstanceId,
+        epoch: Revision,
+    ) -> Result<&Placement, Rejection> {
         let Some(instance) = self.instances.get(id) else {
             return Err(Rejection::not_found(format!("there is no instance {id}")));
         };

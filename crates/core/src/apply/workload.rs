@@ -17,6 +17,7 @@ impl State {
             return Ok(());
         }
         self.check_limits(put)?;
+        self.check_guards(put)?;
         let generation = match known {
             Some(known) if known.spec == put.spec => known.generation,
             Some(known) => known.generation + 1,
@@ -60,6 +61,26 @@ impl State {
             return Err(Rejection::limit(text));
         }
         Ok(())
+    }
+
+    /// A copy that was started without a guard cannot be fenced: it may outlive its lease beside another one.
+    fn check_guards(&self, put: &PutWorkload) -> Result<(), Rejection> {
+        let name = &put.spec.name;
+        let Some(known) = self.workloads.get(name).filter(|_| put.spec.singleton) else {
+            return Ok(());
+        };
+        let unguarded = self.instances_of(name).find(|instance| {
+            let placement = instance.placement.as_ref();
+            let spec = placement.and_then(|placement| known.spec_of(placement.generation));
+            spec.is_some_and(|spec| !spec.singleton)
+        });
+        unguarded.map_or(Ok(()), |instance| {
+            Err(Rejection::invalid(format!(
+                "{} was placed without Singleton=yes: it has no guard, so that a second copy could \
+                 run beside it; delete {name} first, then apply it anew",
+                instance.id
+            )))
+        })
     }
 
     /// Makes the workload have exactly `count` instances; those with the highest numbers go first.

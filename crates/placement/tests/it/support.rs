@@ -66,6 +66,7 @@ pub(crate) fn site(name: &str, at: &str) -> Site {
         machines: Vec::new(),
         machines_to_buy_max: 2,
         copies: 0,
+        home: false,
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kato_core::{
-    Command, MachineId, NameError, OrderId, Place, PutWorkload, Revision, Target, Timestamp,
-};
+use kato_core::{Command, MachineId, NameError, OrderId, Place, PutWorkload, Revision, Target};
 
 use crate::store_v1 as pb;
 use crate::store_v1::command::Command as Stored;
@@ -24,28 +22,22 @@ impl From<&Command> for pb::Command {
                 machine: machine.to_string(),
                 incarnation: *incarnation,
             }),
-            Command::DeclareLost(machines) => Stored::DeclareLost(pb::DeclareLost {
-                machines: machines.iter().map(ToString::to_string).collect(),
-            }),
-            Command::PutWorkload(put) => Stored::PutWorkload(pb::PutWorkload {
-                spec: Some((&*put.spec).into()),
-                expected_revision: put.expected.map(|revision| revision.0),
-                targets: put.targets.iter().map(Into::into).collect(),
-                decision: Some((&*put.decision).into()),
-            }),
+            Command::DeclareLost(machines) => {
+                let lost = |(id, since): &(MachineId, Revision)| pb::LostMachine {
+                    machine: id.to_string(),
+                    suspended_since: since.0,
+                };
+                let machines = machines.iter().map(lost).collect();
+                Stored::DeclareLost(pb::DeclareLost { machines })
+            }
+            Command::PutWorkload(put) => Stored::PutWorkload(put.into()),
             Command::DeleteWorkload { name, expected } => {
                 Stored::DeleteWorkload(pb::DeleteWorkload {
                     name: name.to_string(),
                     expected_revision: expected.map(|revision| revision.0),
                 })
             }
-            Command::Place(place) => Stored::Place(pb::Place {
-                workload: place.workload.to_string(),
-                generation: place.generation,
-                targets: place.targets.iter().map(Into::into).collect(),
-                decision: Some((&*place.decision).into()),
-                cause: place.cause.clone(),
-            }),
+            Command::Place(place) => Stored::Place(place.into()),
             Command::Unplaceable { instance, epoch, decision } => {
                 Stored::MarkUnplaceable(pb::MarkUnplaceable {
                     instance: instance.to_string(),
@@ -58,19 +50,32 @@ impl From<&Command> for pb::Command {
                 epoch: epoch.0,
                 machine: machine.to_string(),
             }),
-            Command::Refuse { instance, epoch, until } => Stored::Refuse(pb::Refuse {
+            Command::Refuse { instance, epoch, retry_after_ms } => Stored::Refuse(pb::Refuse {
                 instance: instance.to_string(),
                 epoch: epoch.0,
-                until_unix_ms: until.0,
+                retry_after_ms: *retry_after_ms,
             }),
+            Command::Settled { machine, revision } => {
+                Stored::Settled(pb::Settled { machine: machine.to_string(), revision: revision.0 })
+            }
+            Command::OrderMachine { instance, epoch, cell, offer } => {
+                Stored::OrderMachine(pb::OrderMachine {
+                    instance: instance.to_string(),
+                    epoch: epoch.0,
+                    cell: cell.to_string(),
+                    offer: Some((&**offer).into()),
+                })
+            }
             Command::AttemptOrder { order, attempt } => {
                 Stored::AttemptOrder(pb::AttemptOrder { order: order.0, attempt: *attempt })
             }
-            Command::FailOrder { order, reason, until } => Stored::FailOrder(pb::FailOrder {
-                order: order.0,
-                reason: reason.clone(),
-                until_unix_ms: until.0,
-            }),
+            Command::FailOrder { order, reason, retry_after_ms } => {
+                Stored::FailOrder(pb::FailOrder {
+                    order: order.0,
+                    reason: reason.clone(),
+                    retry_after_ms: *retry_after_ms,
+                })
+            }
         };
         Self { command: Some(stored) }
     }
@@ -93,25 +98,19 @@ impl TryFrom<pb::Command> for Command {
                 incarnation: resume.incarnation,
             },
             Stored::DeclareLost(lost) => {
-                Self::DeclareLost(machines(&lost.machines).field("declare_lost.machines")?)
+                let machine = |lost: pb::LostMachine| {
+                    let id = lost.machine.parse().field("declare_lost.machines")?;
+                    Ok::<_, InvalidMessage>((id, Revision(lost.suspended_since)))
+                };
+                let machines = lost.machines.into_iter().map(machine);
+                Self::DeclareLost(machines.collect::<Result<_, _>>()?)
             }
-            Stored::PutWorkload(put) => Self::PutWorkload(PutWorkload {
-                spec: Arc::new(put.spec.field("put_workload.spec")?.try_into()?),
-                expected: put.expected_revision.map(Revision),
-                targets: targets(put.targets)?,
-                decision: Arc::new(put.decision.field("put_workload.decision")?.try_into()?),
-            }),
+            Stored::PutWorkload(put) => Self::PutWorkload(put.try_into()?),
             Stored::DeleteWorkload(delete) => Self::DeleteWorkload {
                 name: delete.name.parse().field("delete_workload.name")?,
                 expected: delete.expected_revision.map(Revision),
             },
-            Stored::Place(place) => Self::Place(Place {
-                workload: place.workload.parse().field("place.workload")?,
-                generation: place.generation,
-                targets: targets(place.targets)?,
-                decision: Arc::new(place.decision.field("place.decision")?.try_into()?),
-                cause: place.cause,
-            }),
+            Stored::Place(place) => Self::Place(place.try_into()?),
             Stored::MarkUnplaceable(mark) => Self::Unplaceable {
                 instance: mark.instance.parse().field("mark_unplaceable.instance")?,
                 epoch: mark.epoch.map(Revision),
@@ -125,7 +124,17 @@ impl TryFrom<pb::Command> for Command {
             Stored::Refuse(refuse) => Self::Refuse {
                 instance: refuse.instance.parse().field("refuse.instance")?,
                 epoch: Revision(refuse.epoch),
-                until: Timestamp(refuse.until_unix_ms),
+                retry_after_ms: refuse.retry_after_ms,
+            },
+            Stored::Settled(settled) => Self::Settled {
+                machine: settled.machine.parse().field("settled.machine")?,
+                revision: Revision(settled.revision),
+            },
+            Stored::OrderMachine(order) => Self::OrderMachine {
+                instance: order.instance.parse().field("order_machine.instance")?,
+                epoch: Revision(order.epoch),
+                cell: order.cell.parse().field("order_machine.cell")?,
+                offer: Arc::new(order.offer.field("order_machine.offer")?.try_into()?),
             },
             Stored::AttemptOrder(attempt) => {
                 Self::AttemptOrder { order: OrderId(attempt.order), attempt: attempt.attempt }
@@ -133,7 +142,7 @@ impl TryFrom<pb::Command> for Command {
             Stored::FailOrder(fail) => Self::FailOrder {
                 order: OrderId(fail.order),
                 reason: fail.reason,
-                until: Timestamp(fail.until_unix_ms),
+                retry_after_ms: fail.retry_after_ms,
             },
         })
     }
@@ -145,6 +154,56 @@ fn machines(stored: &[String]) -> Result<Vec<MachineId>, NameError> {
 
 fn targets(stored: Vec<pb::Target>) -> Result<Vec<Target>, InvalidMessage> {
     stored.into_iter().map(TryInto::try_into).collect()
+}
+
+impl From<&PutWorkload> for pb::PutWorkload {
+    fn from(put: &PutWorkload) -> Self {
+        Self {
+            spec: Some((&*put.spec).into()),
+            expected_revision: put.expected.map(|revision| revision.0),
+            targets: put.targets.iter().map(Into::into).collect(),
+            decision: Some((&*put.decision).into()),
+        }
+    }
+}
+
+impl TryFrom<pb::PutWorkload> for PutWorkload {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::PutWorkload) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            spec: Arc::new(stored.spec.field("put_workload.spec")?.try_into()?),
+            expected: stored.expected_revision.map(Revision),
+            targets: targets(stored.targets)?,
+            decision: Arc::new(stored.decision.field("put_workload.decision")?.try_into()?),
+        })
+    }
+}
+
+impl From<&Place> for pb::Place {
+    fn from(place: &Place) -> Self {
+        Self {
+            workload: place.workload.to_string(),
+            generation: place.generation,
+            targets: place.targets.iter().map(Into::into).collect(),
+            decision: Some((&*place.decision).into()),
+            cause: place.cause.clone(),
+        }
+    }
+}
+
+impl TryFrom<pb::Place> for Place {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::Place) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            workload: stored.workload.parse().field("place.workload")?,
+            generation: stored.generation,
+            targets: targets(stored.targets)?,
+            decision: Arc::new(stored.decision.field("place.decision")?.try_into()?),
+            cause: stored.cause,
+        })
+    }
 }
 
 impl From<&Target> for pb::Target {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kato_core::{
-    Decision, Event, EventKind, Instance, OrderId, Placement, Revision, Settings, State, Timestamp,
-    Unplaceable,
+    Decision, Event, EventKind, Instance, InstanceId, MachineId, OrderId, Placement, Revision,
+    Settings, State, Timestamp, Unplaceable,
 };
 
 use super::VERSION;
@@ -26,8 +26,15 @@ pub(super) fn to_stored(state: &State) -> pb::State {
         instances,
         decisions: decisions.shared.iter().map(|decision| (&***decision).into()).collect(),
         orders: state.orders.iter().map(|(id, order)| order_to_stored(*id, order)).collect(),
+        stopping: state.stopping.iter().map(stopping_to_stored).collect(),
         events: state.events.iter().map(Into::into).collect(),
     }
+}
+
+fn stopping_to_stored(
+    ((instance, machine), since): (&(InstanceId, MachineId), &Revision),
+) -> pb::Stopping {
+    pb::Stopping { instance: instance.to_string(), machine: machine.to_string(), since: since.0 }
 }
 
 /// The decisions that were stored so far.
@@ -106,6 +113,11 @@ pub(super) fn from_stored(stored: pb::State) -> Result<State, InvalidMessage> {
     for order in stored.orders {
         let (id, order) = order_from_stored(order)?;
         state.orders.insert(id, order);
+    }
+    for stopping in stored.stopping {
+        let machine = stopping.machine.parse().field("stopping.machine")?;
+        let key = (stopping.instance.parse().field("stopping.instance")?, machine);
+        state.stopping.insert(key, Revision(stopping.since));
     }
     let events = stored.events.into_iter().map(TryInto::try_into);
     state.events = events.collect::<Result<_, _>>()?;

@@ -234,7 +234,8 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         (machines(), text()).prop_map(|(machines, reason)| Command::Suspend { machines, reason }),
         (machine_id(), any::<u64>())
             .prop_map(|(machine, incarnation)| Command::Resume { machine, incarnation }),
-        machines().prop_map(Command::DeclareLost),
+        btree_map(machine_id(), revision(), 0..4)
+            .prop_map(|lost| Command::DeclareLost(lost.into_iter().collect())),
         put.prop_map(Command::PutWorkload),
         (name(), option::of(revision()))
             .prop_map(|(name, expected)| Command::DeleteWorkload { name, expected }),
@@ -244,17 +245,18 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         ),
         (instance_id(), revision(), machine_id())
             .prop_map(|(instance, epoch, machine)| Command::Bind { instance, epoch, machine }),
-        (instance_id(), revision(), time()).prop_map(|(instance, epoch, until)| Command::Refuse {
-            instance,
-            epoch,
-            until
+        (instance_id(), revision(), any::<u64>()).prop_map(|(instance, epoch, retry_after_ms)| {
+            Command::Refuse { instance, epoch, retry_after_ms }
+        }),
+        (machine_id(), revision())
+            .prop_map(|(machine, revision)| Command::Settled { machine, revision }),
+        (instance_id(), revision(), cell(), offer()).prop_map(|(instance, epoch, cell, offer)| {
+            Command::OrderMachine { instance, epoch, cell, offer }
         }),
         (order(), any::<u32>())
             .prop_map(|(order, attempt)| Command::AttemptOrder { order, attempt }),
-        (order(), text(), time()).prop_map(|(order, reason, until)| Command::FailOrder {
-            order,
-            reason,
-            until
+        (order(), text(), any::<u64>()).prop_map(|(order, reason, retry_after_ms)| {
+            Command::FailOrder { order, reason, retry_after_ms }
         }),
     ]
 }
@@ -329,9 +331,10 @@ pub(super) fn state() -> impl Strategy<Value = State> {
     );
     let orders = btree_map(any::<u64>().prop_map(OrderId), order, 0..3);
     let heads = (revision(), time(), option::of(settings()));
+    let stopping = btree_map((instance_id(), machine_id()), revision(), 0..3);
     let work = (vec(stored_workload(), 0..3), vec(instance(), 0..5), orders, vec(event(), 0..4));
-    (heads, datacenters, machines, work).prop_map(
-        |((revision, time, settings), datacenters, machines, work)| {
+    (heads, datacenters, (machines, stopping), work).prop_map(
+        |((revision, time, settings), datacenters, (machines, stopping), work)| {
             let (workloads, instances, orders, events) = work;
             let datacenter = |(spec, health): (DatacenterSpec, Health)| {
                 (spec.name.clone(), Datacenter { spec, health })
@@ -347,6 +350,7 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 machines: machines.into_iter().map(machine).collect(),
                 workloads: workloads.into_iter().map(|w| (w.spec.name.clone(), w)).collect(),
                 instances: instances.into_iter().map(|i| (i.id.clone(), i)).collect(),
+                stopping: stopping.into_iter().collect(),
                 orders: orders.into_iter().collect(),
                 events: events.into_iter().collect(),
                 ..State::default()

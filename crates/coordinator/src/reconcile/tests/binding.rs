@@ -1,9 +1,13 @@
 //! Which machine of a cell takes an instance.
 
-use kato_core::{Command, Timestamp};
+use std::time::Duration;
+
+use kato_core::Command;
 
 use super::super::bind::decide;
 use super::fixture::{World, instance, name, spec};
+
+const NOW: Duration = Duration::from_secs(1_000);
 
 #[test]
 fn machines_fill_evenly_and_never_over() {
@@ -27,14 +31,11 @@ fn a_cell_without_a_fitting_machine_refuses() {
     assert_eq!(plan.unplaced, 0);
     plan.decision = plan.decision.clone();
     world.run(plan.put(large, None));
-    let commands = decide(&world.state, &name("dub"), Timestamp(7));
-    let [Command::Refuse { instance: refused, until, .. }] = commands.as_slice() else {
+    let commands = decide(&world.state, &name("dub"));
+    let [Command::Refuse { instance: refused, retry_after_ms, .. }] = commands.as_slice() else {
         panic!("{commands:?}");
     };
-    assert_eq!(
-        (refused, until),
-        (&instance("large@1"), &Timestamp(7 + super::super::bind::REFUSAL_MS))
-    );
+    assert_eq!((refused, *retry_after_ms), (&instance("large@1"), super::super::bind::REFUSAL_MS));
 }
 
 #[test]
@@ -43,6 +44,36 @@ fn another_site_binds_nothing_of_ours() {
     let web = spec("web", "Datacenters=dub\n");
     let plan = world.planner().put(&web);
     world.run(plan.put(web, None));
-    assert_eq!(decide(&world.state, &name("ewr"), Timestamp(7)), vec![]);
-    assert_eq!(decide(&world.state, &name("dub"), Timestamp(7)).len(), 1);
+    assert_eq!(decide(&world.state, &name("ewr")), vec![]);
+    assert_eq!(decide(&world.state, &name("dub")).len(), 1);
+}
+
+/// one-singleton: its next machine waits until the old one has stopped it.
+#[test]
+fn a_singleton_changes_machines_only_after_it_has_stopped() {
+    let mut world = World::new();
+    world.put(&spec("db", "Singleton=yes\nCPU=500m\nDatacenters=dub\n"));
+    let id = instance("db@1");
+    let on = |world: &World| {
+        let placement = world.state.instances[&id].placement.clone();
+        placement.and_then(|placement| placement.machine)
+    };
+    let old = on(&world).expect("it is bound");
+    // Its machine has no room left for the next version.
+    let other = spec("other", "CPU=1200m\nDatacenters=dub\n");
+    let plan = world.planner().put(&other);
+    world.run(plan.put(other, None));
+    let epoch = world.state.instances[&instance("other@1")].epoch().unwrap();
+    world.run(Command::Bind { instance: instance("other@1"), epoch, machine: old.clone() });
+    world.put(&spec("db", "Singleton=yes\nCPU=1\nDatacenters=dub\n"));
+    for command in super::super::place::decide(&world.planner(), &world.reports(NOW), NOW) {
+        world.run(command);
+    }
+    let released = world.state.revision;
+    world.bind();
+    assert_eq!(on(&world), None, "{old} may still run it");
+    world.run(Command::Settled { machine: old.clone(), revision: released });
+    world.bind();
+    let new = on(&world).expect("it is bound again");
+    assert_ne!(new, old);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kato_core::{Command, MachineId};
 
 use super::super::failover::{Memory, decide};
-use super::fixture::{World, machine, name};
+use super::fixture::{Reports, World, machine, name};
 use crate::timing::lease_is_over;
 
 const START: Duration = Duration::from_secs(1_000);
@@ -76,7 +76,9 @@ fn leases_are_over_only_after_the_wait_and_a_new_leader_waits_anew() {
         decide(&world.state, &world.reports(now), memory, world.patience, now)
     };
     assert_eq!(at(before, &memory), vec![]);
-    assert_eq!(at(START + wait, &memory), vec![Command::DeclareLost(machines)]);
+    let since = |id: &kato_core::MachineId| world.state.machines[id].suspended.unwrap().since;
+    let lost = machines.iter().map(|id| (id.clone(), since(id))).collect();
+    assert_eq!(at(START + wait, &memory), vec![Command::DeclareLost(lost)]);
     let mut successor = Memory::new(2, START + wait);
     successor.see(&world.state, START + wait);
     assert_eq!(at(START + wait, &successor), vec![]);
@@ -86,10 +88,46 @@ fn leases_are_over_only_after_the_wait_and_a_new_leader_waits_anew() {
 fn a_silent_agent_is_suspected_alone() {
     let world = World::new();
     let now = START + Duration::from_mins(1);
-    let mut reports = world.reports(now);
-    let report = std::sync::Arc::make_mut(reports.get_mut(&name("dub")).unwrap());
-    report.machines.get_mut(&machine("dub", 2)).unwrap().silent =
-        world.patience.machine_silence * 2;
-    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    let reports = with_silent_agents(&world, now, &[machine("dub", 2)]);
+    let mut memory = leading();
+    memory.see(&world.state, START);
+    let commands = decide(&world.state, &reports, &memory, world.patience, now);
     assert_eq!(suspended(&commands), vec![machine("dub", 2)]);
+}
+
+/// Reports by which the agents of these machines have been silent for long.
+fn with_silent_agents(world: &World, now: Duration, machines: &[MachineId]) -> Reports {
+    let mut reports = world.reports(now);
+    for id in machines {
+        let report = reports.get_mut(&id.cell.datacenter).unwrap();
+        let machine = std::sync::Arc::make_mut(report).machines.get_mut(id).unwrap();
+        machine.silent = world.patience.machine_silence * 2;
+    }
+    reports
+}
+
+/// no-mass-move: a bad release of the agent, or certificates that have all expired, must not empty the mesh.
+#[test]
+fn the_brake_counts_datacenters_whose_agents_are_all_silent() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let mut memory = leading();
+    memory.see(&world.state, START);
+    let of = |site| [machine(site, 1), machine(site, 2)];
+    let one = with_silent_agents(&world, now, &of("ewr"));
+    let commands = decide(&world.state, &one, &memory, world.patience, now);
+    assert_eq!(suspended(&commands), of("ewr"));
+    let two = with_silent_agents(&world, now, &[of("ewr"), of("dub")].concat());
+    assert_eq!(decide(&world.state, &two, &memory, world.patience, now), vec![]);
+}
+
+/// A report from before the machine was resumed says nothing about it.
+#[test]
+fn a_machine_is_not_silent_for_longer_than_it_has_had_leases() {
+    let world = World::new();
+    let now = START + Duration::from_mins(1);
+    let reports = with_silent_agents(&world, now, &[machine("dub", 2)]);
+    let mut memory = leading();
+    memory.see(&world.state, now.saturating_sub(Duration::from_millis(100)));
+    assert_eq!(decide(&world.state, &reports, &memory, world.patience, now), vec![]);
 }

@@ -1,6 +1,6 @@
 //! A small mesh to decide about: three datacenters with two machines each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) state: State,
     pub(super) catalogue: Catalogue,
     pub(super) patience: Patience,
+    /// Datacenters whose coordinators are not heard.
+    pub(super) silent: BTreeSet<DatacenterName>,
 }
 
 pub(super) fn name(text: &str) -> DatacenterName {
@@ -70,6 +72,7 @@ impl World {
             state: State::default(),
             // Nothing can be bought, unless a test says so.
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
+            silent: BTreeSet::new(),
             patience: Patience::from(Timing::for_rtt_ms(5).unwrap()),
         };
         let lease_ms = u64::try_from(world.patience.lease.as_millis()).unwrap();
@@ -110,7 +113,8 @@ impl World {
     }
 
     pub(super) fn planner(&self) -> Planner<'_> {
-        Planner { state: &self.state, catalogue: &self.catalogue, now: self.state.time }
+        let silent = self.silent.clone();
+        Planner { state: &self.state, catalogue: &self.catalogue, now: self.state.time, silent }
     }
 
     /// Applies a workload and binds what was placed.
@@ -123,7 +127,7 @@ impl World {
     /// Lets every datacenter bind what waits in it.
     pub(super) fn bind(&mut self) {
         for (site, _) in SITES {
-            for command in super::super::bind::decide(&self.state, &name(site), self.state.time) {
+            for command in super::super::bind::decide(&self.state, &name(site)) {
                 self.run(command);
             }
         }
@@ -170,6 +174,10 @@ impl World {
     pub(super) fn lose(&mut self, site: &str) {
         let machines = vec![machine(site, 1), machine(site, 2)];
         self.run(Command::Suspend { machines: machines.clone(), reason: "silent".to_owned() });
-        self.run(Command::DeclareLost(machines));
+        let since = |id: MachineId| {
+            let since = self.state.machines[&id].suspended.expect("it is suspended").since;
+            (id, since)
+        };
+        self.run(Command::DeclareLost(machines.into_iter().map(since).collect()));
     }
 }

@@ -1,9 +1,12 @@
 //! How an order becomes a machine, exactly once.
 
-use kato_core::{ATTEMPTS_MAX, Command, OrderId, Timestamp};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kato_core::{ATTEMPTS_MAX, Command, OrderId};
 use kato_provision::{Provided, Token};
 
-use super::super::order::{Action, JOIN_MS, decide};
+use super::super::order::{Action, JOIN_MAX, Sold, Waiting, decide};
 use super::fixture::{World, name, spec};
 
 /// A mesh in which one machine is on order in Dublin.
@@ -24,22 +27,25 @@ fn provided(order: OrderId, attempt: u32) -> Provided {
 fn an_attempt_is_committed_before_the_provider_is_asked() {
     let (mut world, order) = ordered();
     let dub = name("dub");
-    let now = world.state.time;
-    let actions = decide(&world.state, &dub, Some(&[]), now);
+    let none = BTreeSet::new();
+    let actions = decide(&world.state, &dub, &Sold::Machines(&[]), &none);
     assert_eq!(actions, vec![Action::Attempt(order, 1)]);
     world.run(Command::AttemptOrder { order, attempt: 1 });
-    assert_eq!(decide(&world.state, &dub, Some(&[]), now), vec![Action::Create(order)]);
+    assert_eq!(
+        decide(&world.state, &dub, &Sold::Machines(&[]), &none),
+        vec![Action::Create(order)]
+    );
     // one-order-one-machine: what is there under the token is not asked for again.
-    assert_eq!(decide(&world.state, &dub, Some(&[provided(order, 1)]), now), vec![]);
-    assert_eq!(decide(&world.state, &name("ewr"), Some(&[]), now), vec![]);
+    assert_eq!(decide(&world.state, &dub, &Sold::Machines(&[provided(order, 1)]), &none), vec![]);
+    assert_eq!(decide(&world.state, &name("ewr"), &Sold::Machines(&[]), &none), vec![]);
 }
 
 #[test]
 fn a_machine_that_never_joins_is_given_up() {
     let (mut world, order) = ordered();
     world.run(Command::AttemptOrder { order, attempt: 1 });
-    let late = Timestamp(world.state.time.0 + JOIN_MS + 1);
-    let actions = decide(&world.state, &name("dub"), Some(&[provided(order, 1)]), late);
+    let late = BTreeSet::from([order]);
+    let actions = decide(&world.state, &name("dub"), &Sold::Machines(&[provided(order, 1)]), &late);
     assert!(matches!(actions.as_slice(), [Action::Fail(..)]), "{actions:?}");
 }
 
@@ -49,14 +55,37 @@ fn attempts_end() {
     for attempt in 1..=ATTEMPTS_MAX {
         world.run(Command::AttemptOrder { order, attempt });
     }
-    let late = Timestamp(world.state.time.0 + JOIN_MS + 1);
-    let actions = decide(&world.state, &name("dub"), Some(&[]), late);
+    let late = BTreeSet::from([order]);
+    let actions = decide(&world.state, &name("dub"), &Sold::Machines(&[]), &late);
     assert!(matches!(actions.as_slice(), [Action::Fail(..)]), "{actions:?}");
 }
 
 #[test]
 fn without_a_provider_nothing_is_bought() {
     let (world, _) = ordered();
-    let actions = decide(&world.state, &name("dub"), None, world.state.time);
+    let actions = decide(&world.state, &name("dub"), &Sold::Nobody, &BTreeSet::new());
     assert!(matches!(actions.as_slice(), [Action::Fail(..)]), "{actions:?}");
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_asked_for_a_while() {
+    let (mut world, order) = ordered();
+    world.run(Command::AttemptOrder { order, attempt: 1 });
+    let dub = name("dub");
+    let mut waiting = Waiting::default();
+    let first = Duration::from_secs(1_000);
+    for (now, expected) in [(first, 0), (first + JOIN_MAX, 0), (first + JOIN_MAX * 2, 1)] {
+        waiting.see(&world.state, &dub, now);
+        let actions = decide(&world.state, &dub, &Sold::Unknown, &waiting.overdue(now));
+        assert_eq!(actions.len(), expected, "{actions:?}");
+    }
+}
+
+#[test]
+fn nothing_is_bought_for_a_workload_that_is_gone() {
+    let (mut world, order) = ordered();
+    let gone = Command::DeleteWorkload { name: "more".parse().unwrap(), expected: None };
+    world.run(gone);
+    let actions = decide(&world.state, &name("dub"), &Sold::Machines(&[]), &BTreeSet::new());
+    assert!(matches!(actions.as_slice(), [Action::Fail(given_up, _)] if *given_up == order));
 }

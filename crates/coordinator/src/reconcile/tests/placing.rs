@@ -62,7 +62,10 @@ fn what_fits_nowhere_keeps_its_place() {
     assert_eq!(decided(&world), vec![]);
     let found = world.state.instances[&instance("web@1")].unplaceable.clone().unwrap();
     let why = found.decision.to_string();
-    assert!(why.contains("ewr: lost or suspended") && why.contains("dub: Datacenters="), "{why}");
+    assert!(
+        why.contains("ewr: lost, suspended or silent") && why.contains("dub: Datacenters="),
+        "{why}"
+    );
 }
 
 /// A rollout replaces one instance at a time, and the next only when the one before runs.
@@ -122,6 +125,93 @@ fn a_rollout_stays_at_home() {
         world.run(command);
     }
     assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+}
+
+/// Users who have moved are followed, one instance after the other.
+#[test]
+fn a_rollout_goes_where_its_users_are() {
+    let mut world = World::new();
+    world.put(&spec("web", "Near=53,-6\n"));
+    assert_eq!(world.site_of("web@1").unwrap(), "dub");
+    world.put(&spec("web", "Near=40.7,-74\n"));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+}
+
+/// never-none: what runs goes on running until the machine that its next version needs has joined.
+#[test]
+fn a_rollout_that_needs_a_machine_orders_it_first() {
+    let mut world = World::new();
+    world.sell();
+    world.put(&spec("web", "CPU=1\nDatacenters=dub\n"));
+    world.put(&spec("full", "Count=2\nCPU=1\nDatacenters=dub\n"));
+    world.put(&spec("web", "CPU=2\nDatacenters=dub\n"));
+    let bound = |world: &World| {
+        world.state.instances[&instance("web@1")].placement.as_ref()?.machine.clone()
+    };
+    let old = bound(&world).expect("it runs");
+    let commands = decided(&world);
+    assert!(matches!(commands.as_slice(), [Command::OrderMachine { .. }]), "{commands:?}");
+    for command in commands {
+        world.run(command);
+    }
+    assert_eq!(bound(&world), Some(old.clone()));
+    assert_eq!(decided(&world), vec![], "one order is enough");
+    let (order, _) = world.state.orders.iter().next().map(|(id, o)| (*id, o.clone())).unwrap();
+    let mut spec = world.state.machines[&old].spec.clone();
+    (spec.id, spec.order) = (super::fixture::machine("dub", 3), Some(order));
+    world.run(Command::JoinMachine(spec));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    world.bind();
+    assert_eq!(bound(&world), Some(super::fixture::machine("dub", 3)));
+}
+
+/// Two copies that lost their places are not given the same site.
+#[test]
+fn spread_copies_come_back_to_different_sites() {
+    let mut world = World::new();
+    world.put(&spec("web", "Count=2\nSpread=datacenter\nDatacenters=ewr sin\n"));
+    let sites = |world: &World| ["web@1", "web@2"].map(|id| world.site_of(id));
+    let before = sites(&world);
+    for id in ["web@1", "web@2"] {
+        let placement = world.state.instances[&instance(id)].placement.clone().unwrap();
+        world.lose(placement.cell.datacenter.as_str());
+    }
+    for site in ["ewr", "sin"] {
+        for number in 1..=2 {
+            let machine = super::fixture::machine(site, number);
+            world.run(Command::Resume { machine, incarnation: 1 });
+        }
+    }
+    for _ in 0..3 {
+        for command in decided(&world) {
+            world.run(command);
+        }
+        world.bind();
+    }
+    let after = sites(&world);
+    assert_ne!(after[0], after[1], "{before:?}");
+}
+
+/// A datacenter without machines is never suspected; what waits there would wait for ever.
+#[test]
+fn what_waits_for_a_silent_datacenter_goes_elsewhere() {
+    let mut world = World::new();
+    world.sell();
+    let web = spec("web", "Near=40.7,-74\n");
+    let plan = world.planner().put(&web);
+    world.run(plan.put(web, None));
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+    assert_eq!(decided(&world), vec![]);
+    world.silent.insert(super::fixture::name("ewr"));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(world.site_of("web@1").unwrap(), "dub");
 }
 
 /// The machines of a datacenter come back one after the other; what runs on the second one stays there.
