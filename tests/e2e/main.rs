@@ -11,6 +11,7 @@ mod by_hand;
 mod grpcurl;
 mod identity;
 mod leader;
+mod logs;
 mod loss;
 mod methods;
 mod partition;
