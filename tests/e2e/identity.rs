@@ -1,11 +1,14 @@
 //! Who one is, is what one can prove: everybody else is refused, and told so.
 
+use std::fs;
 use std::time::Duration;
 
 use kato_proto::mesh_v1::agent_message::Message;
 use kato_proto::mesh_v1::agents_client::AgentsClient;
 use kato_proto::mesh_v1::{AgentMessage, Hello};
 use kato_proto::store_v1::MachineSpec;
+use kato_proto::v1::workloads_client::WorkloadsClient;
+use kato_proto::v1::{ApplyRequest, ApplyResponse, Change, UnitFile, apply_request};
 use tonic::Code;
 
 use crate::support::certificates::{DAY, forge, handshake, issue, pair};
@@ -59,10 +62,29 @@ fn a_reader_reads_and_an_operator_is_no_member() {
     for verb in [&["apply", "-y", &file][..], &["delete", "workload", "there", "-y"]] {
         run(verb).one_error(&["reader/reader may not call", "it is for operator", "hint: "]);
     }
-    assert_eq!(mesh.status().workloads, 1);
+    let revision = || mesh.status().read.unwrap().revision;
+    let before = revision();
+    let asked = run(&["plan", &file, "-o", "json"]).code(2);
+    let plan: ApplyResponse = serde_json::from_str(&asked.out).unwrap();
+    assert_eq!((plan.change(), plan.unplaced), (Change::Created, 0), "{plan:?}");
+    assert!(plan.decision.is_some_and(|decision| !decision.candidates.is_empty()));
+    run(&["plan", &mesh.unit("there.service", IDLE, "")]).code(0);
 
     let address = mesh.status().members[0].address.clone();
     block_on(async {
+        let channel = dial(&pki.join("ca.pem"), &pki.join("reader"), &address);
+        let mut client = WorkloadsClient::new(channel);
+        let text = fs::read_to_string(&file).unwrap();
+        let unit = UnitFile { file_name: "idle.service".to_owned(), text };
+        let source = Some(apply_request::Source::Unit(unit));
+        for dry_run in [false, true] {
+            let wish = ApplyRequest { source: source.clone(), dry_run, expected_revision: None };
+            // A plan is a plan, whatever the message says of itself.
+            let planned = client.plan(wish.clone()).await.unwrap().into_inner();
+            assert_eq!(planned.change(), Change::Created);
+            let refused = client.apply(wish).await.unwrap_err();
+            assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+        }
         let operator = dial(&pki.join("ca.pem"), &pki.join("operator"), &address);
         for method in ["Append", "Vote", "Propose", "TransferLeader"] {
             let method = format!("/kato.mesh.v1.Raft/{method}");
@@ -71,6 +93,7 @@ fn a_reader_reads_and_an_operator_is_no_member() {
             assert!(status.message().contains("operator/operator may not call"), "{status:?}");
         }
     });
+    assert_eq!((revision(), mesh.status().workloads), (before, 1), "a reader changed something");
 }
 
 #[test]

@@ -38,6 +38,8 @@ const MACHINES: &[Who] = &[Who::Agent];
 /// Every method of every service, and whom it admits.
 pub const ACCESS: &[(&str, &[Who])] = &[
     ("/kato.v1.Workloads/Apply", WRITE),
+    // Apply's dry run has a name of its own, so that the table alone says who may do what.
+    ("/kato.v1.Workloads/Plan", READ),
     ("/kato.v1.Workloads/Get", READ),
     ("/kato.v1.Workloads/List", READ),
     ("/kato.v1.Workloads/Delete", WRITE),

@@ -3,7 +3,7 @@
 use kato_proto::v1::{self, ApplyRequest, ApplyResponse, Change, UnitFile, apply_request};
 use v1::workloads_client::WorkloadsClient;
 
-use super::plan::{UnitArgs, dry_run};
+use super::plan::UnitArgs;
 use super::{confirm, connect};
 use crate::cli::ConnectionArgs;
 use crate::client::{Client, ClientError};
@@ -88,6 +88,17 @@ fn seen(plan: &ApplyResponse) -> u64 {
         Change::Created => 0,
         _ => plan.workload.as_ref().map_or(0, |workload| workload.revision),
     }
+}
+
+/// Asks what applying the unit would do, as whoever is about to do it: who may not apply is told before the question.
+async fn dry_run(
+    client: &mut Client,
+    unit: UnitFile,
+    expected_revision: Option<u64>,
+) -> Result<ApplyResponse, ClientError> {
+    let source = Some(apply_request::Source::Unit(unit));
+    let request = ApplyRequest { source, dry_run: true, expected_revision };
+    client.read(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await).await
 }
 
 async fn commit(

@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     let mut client = connect(&connection).await?;
     let mut exit = Exit::Done;
     for (index, unit) in units.into_iter().enumerate() {
-        let plan = dry_run(&mut client, unit, args.units.expected_revision).await?;
+        let plan = ask(&mut client, unit, args.units.expected_revision).await?;
         if plan.change() != Change::None {
             exit = Exit::Partly;
         }
@@ -71,12 +71,12 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
 }
 
 /// Asks what applying the unit would do.
-pub(crate) async fn dry_run(
+async fn ask(
     client: &mut Client,
     unit: UnitFile,
     expected_revision: Option<u64>,
 ) -> Result<ApplyResponse, ClientError> {
     let source = Some(apply_request::Source::Unit(unit));
     let request = ApplyRequest { source, dry_run: true, expected_revision };
-    client.read(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await).await
+    client.read(async |calls| WorkloadsClient::new(calls).plan(request.clone()).await).await
 }

@@ -51,6 +51,11 @@ impl Far {
         Self { pretence, commits: Arc::default() }
     }
 
+    fn planned(&self) -> ApplyResponse {
+        let unplaced = self.pretence.unplaced;
+        ApplyResponse { unplaced, ..sample::plan(self.pretence.change) }
+    }
+
     fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {
         let stale = consistency == i32::from(Consistency::Stale);
         if self.pretence.headless && !stale {
@@ -59,6 +64,22 @@ impl Far {
         let age_ms = if stale { 12_000 } else { 0 };
         Ok(Some(ReadInfo { revision: 61, stale, age_ms, answered_by: "dub".to_owned() }))
     }
+}
+
+/// The unit of a request, with one mistake that is known.
+fn unit(source: Option<apply_request::Source>) -> Result<UnitFile, Status> {
+    let Some(apply_request::Source::Unit(unit)) = source else {
+        return Err(Status::invalid_argument("no unit"));
+    };
+    if unit.text.contains("Neer=") {
+        let details = ErrorDetails::with_bad_request_violation(
+            format!("{}:2", unit.file_name),
+            "unknown key \"Neer=\"; did you mean \"Near=\"?",
+        );
+        let message = "the unit file has 1 mistake";
+        return Err(Status::with_error_details(Code::InvalidArgument, message, details));
+    }
+    Ok(unit)
 }
 
 /// One item a page, so that three are three pages.
@@ -80,30 +101,23 @@ impl workloads_server::Workloads for Far {
 
     async fn apply(&self, request: Request<ApplyRequest>) -> Answer<ApplyResponse> {
         let peer = request.extensions().get::<Arc<Peer>>().cloned();
-        let reader = peer.is_some_and(|peer| matches!(peer.identity.role, Role::Reader(_)));
-        let request = request.into_inner();
-        let Some(apply_request::Source::Unit(unit)) = request.source else {
-            return Err(Status::invalid_argument("no unit"));
-        };
-        if unit.text.contains("Neer=") {
-            let details = ErrorDetails::with_bad_request_violation(
-                format!("{}:2", unit.file_name),
-                "unknown key \"Neer=\"; did you mean \"Near=\"?",
-            );
-            let message = "the unit file has 1 mistake";
-            return Err(Status::with_error_details(Code::InvalidArgument, message, details));
+        if peer.is_some_and(|peer| matches!(peer.identity.role, Role::Reader(_))) {
+            return Err(Status::permission_denied("a reader may not apply"));
         }
+        let request = request.into_inner();
+        let unit = unit(request.source)?;
         if !request.dry_run {
-            if reader {
-                return Err(Status::permission_denied("a reader may not apply"));
-            }
             if self.pretence.overtaken {
                 return Err(Status::aborted("\"web\" is at revision 44, not 41"));
             }
             self.commits.lock().unwrap().push((unit.file_name, request.expected_revision));
         }
-        let unplaced = self.pretence.unplaced;
-        Ok(Response::new(ApplyResponse { unplaced, ..sample::plan(self.pretence.change) }))
+        Ok(Response::new(self.planned()))
+    }
+
+    async fn plan(&self, request: Request<ApplyRequest>) -> Answer<ApplyResponse> {
+        unit(request.into_inner().source)?;
+        Ok(Response::new(self.planned()))
     }
 
     async fn get(&self, request: Request<GetWorkloadRequest>) -> Answer<GetWorkloadResponse> {

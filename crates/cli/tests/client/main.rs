@@ -187,6 +187,8 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         assert!(ran.stderr.contains(expected), "{command:?} does not say {expected:?}: {ran:?}");
         assert_eq!(ran.stderr.matches("error:").count(), 1, "{ran:?}");
     }
+    let mut command = mesh.command_as("reader-grafana", &address, &["plan", &good]);
+    assert_eq!(run(&mut command).code, 2, "who may look may ask what would happen");
     assert!(far.commits.lock().unwrap().is_empty());
     let ran = run(&mut mesh.command_as("operator-soon", &address, &["get", "workloads"]));
     assert_eq!(ran.code, 0);

@@ -163,6 +163,10 @@ impl pb::workloads_server::Workloads for WorkloadService {
         self.apply_here(wanted, request.dry_run, expected).await.map(Response::new)
     }
 
+    async fn plan(&self, request: Request<pb::ApplyRequest>) -> Answer<pb::ApplyResponse> {
+        self.apply(request.map(|wish| pb::ApplyRequest { dry_run: true, ..wish })).await
+    }
+
     async fn get(
         &self,
         request: Request<pb::GetWorkloadRequest>,
