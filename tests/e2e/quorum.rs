@@ -10,7 +10,8 @@ use crate::support::{figure, now, processes, until};
 #[test]
 fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
     let mesh = Mesh::start();
-    let plain = mesh.unit("plain.service", "ExecStart=/bin/sleep infinity", "Datacenters=dub");
+    let service = "ExecStart=/bin/sh -c 'echo it runs; exec sleep infinity'";
+    let plain = mesh.unit("plain.service", service, "Datacenters=dub");
     let single = mesh.unit("single.service", IDLE, "Datacenters=dub\nSingleton=yes");
     mesh.run(&[&plain, &single]);
     let lease = Duration::from_millis(mesh.status().lease_ms);
@@ -38,6 +39,11 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
     let line = |id: &str| stale.out.lines().find(|line| line.starts_with(id)).unwrap().to_owned();
     assert!(line("plain@1").contains("running"), "{stale:?}");
     assert!(line("single@1").contains("fenced"), "{stale:?}");
+    let logs = mesh.kato(&["logs", "plain@1", "--read", "stale", "--timeout", "3s"]).code(0);
+    assert!(logs.out.contains("it runs\n"), "{logs:?}");
+    assert!(logs.err.contains("stale: plain@1 may run elsewhere by now"), "{logs:?}");
+    let fresh = mesh.kato(&["logs", "plain@1", "--timeout", "3s"]);
+    fresh.one_error(&["hint: ", "--read stale, where a verb has it, "]);
     let asked = now();
     let fresh = mesh.kato(&["get", "placements", "--timeout", "3s"]);
     let took = now().saturating_sub(asked);

@@ -9,6 +9,9 @@ use tonic_types::StatusExt;
 
 use crate::output::units;
 
+/// The reason of a coordinator that hears too few others.
+const NO_MAJORITY: &str = "NO_MAJORITY";
+
 /// What the call was for: what is said of one that got no answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
@@ -100,28 +103,26 @@ impl CallError {
     /// What to do about it.
     pub(super) fn hint(&self) -> Option<String> {
         let retry = self.status.get_details_retry_info().and_then(|info| info.retry_delay);
-        if let Some(delay) = retry {
-            return Some(format!("try again in {}", units::span(delay)));
+        let retry = retry.map(|delay| format!("try again in {}", units::span(delay)));
+        if self.lacks_majority() {
+            // It may last a moment, or until somebody acts.
+            let otherwise = self.without_majority();
+            return Some(
+                retry.map_or(otherwise.to_owned(), |retry| format!("{retry}; {otherwise}")),
+            );
+        }
+        if retry.is_some() {
+            return retry;
         }
         let hint = match (self.status.code(), self.intent) {
             (Code::Unavailable, _) if self.status.source_is_transport() => self.after_break(),
-            (Code::Unavailable, Intent::Read) => {
-                "without a majority of coordinators nothing can be made sure of;\n\
-                 --read stale, where a verb has it, shows what one of them knows; `kato status` all of them"
-                    .to_owned()
-            }
-            (Code::Unavailable, _) => {
-                "without a majority of coordinators nothing can be changed; what runs keeps running.\n\
-                 `kato status` shows who is missing"
-                    .to_owned()
-            }
             (Code::DeadlineExceeded | Code::Cancelled, Intent::Write) => {
                 "it is not known whether the change was made: look with `kato get workloads`\n\
                  before you try again; --timeout gives it more time"
                     .to_owned()
             }
             (Code::DeadlineExceeded | Code::Cancelled, _) => {
-                "--timeout gives it more time; `kato status --read stale` asks one coordinator alone"
+                "--timeout gives it more time; --read stale, where a verb has it, asks one coordinator alone"
                     .to_owned()
             }
             (Code::Aborted, _) => "somebody else was faster: run the command again".to_owned(),
@@ -141,6 +142,25 @@ impl CallError {
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// Whether too few coordinators hear each other. Others may be unavailable too: an agent, say.
+    fn lacks_majority(&self) -> bool {
+        let info = self.status.get_details_error_info();
+        info.is_some_and(|info| info.reason == NO_MAJORITY)
+    }
+
+    fn without_majority(&self) -> &'static str {
+        match self.intent {
+            Intent::Read | Intent::Stream => {
+                "without a majority of coordinators nothing can be made sure of;\n\
+                 --read stale, where a verb has it, shows what one of them knows, and `kato status` who is missing"
+            }
+            Intent::Write => {
+                "without a majority of coordinators nothing can be changed; what runs keeps running.\n\
+                 `kato status` shows who is missing"
+            }
+        }
     }
 
     fn after_break(&self) -> String {

@@ -27,14 +27,20 @@ fn every_status_says_what_to_do() {
     aborted.set_error_info("REVISION_CHANGED", "kato.v1", changed);
     let mut quota = ErrorDetails::with_quota_failure_violation("workloads", "10000 is the limit");
     quota.set_retry_info(Some(Duration::from_secs(5)));
+    let mut headless = ErrorDetails::with_error_info("NO_MAJORITY", "kato", []);
+    headless.set_retry_info(Some(Duration::from_secs(1)));
+    let headless =
+        || detailed(Code::Unavailable, "no coordinator leads at the moment", headless.clone());
     let cases = [
         (detailed(Code::InvalidArgument, "the unit file has 2 mistakes", findings), Intent::Write),
         (Status::not_found("there is no workload \"wbe\""), Intent::Read),
         (detailed(Code::Aborted, "\"web\" is at revision 44, not 42", aborted), Intent::Write),
         (Status::failed_precondition("web@1 has no machine yet"), Intent::Stream),
         (detailed(Code::ResourceExhausted, "too many workloads", quota), Intent::Write),
-        (Status::unavailable("no majority of coordinators answers"), Intent::Read),
-        (Status::unavailable("no majority of coordinators answers"), Intent::Write),
+        (headless(), Intent::Read),
+        (headless(), Intent::Write),
+        (headless(), Intent::Stream),
+        (Status::unavailable("the agent of core-1.cell-1.dub is not connected"), Intent::Stream),
         (Status::permission_denied("a reader may not apply"), Intent::Write),
         (Status::deadline_exceeded("no answer within 15s"), Intent::Read),
         (Status::deadline_exceeded("no answer within 15s"), Intent::Write),

@@ -1,10 +1,11 @@
 //! `kato logs`: what an instance prints.
 
-use kato_proto::v1::{self, LogLine, ReadLogsRequest};
+use kato_proto::v1::{self, Consistency, LogLine, ReadLogsRequest};
 use v1::logs_client::LogsClient;
 
 use super::connect;
 use super::explain::instance_id;
+use super::reading::ReadArgs;
 use crate::cli::ConnectionArgs;
 use crate::failure::Exit;
 use crate::output::{self, Reader, units};
@@ -27,15 +28,24 @@ pub(crate) struct Args {
     /// Begin each line with its time in UTC
     #[arg(short, long)]
     timestamps: bool,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Result<Exit> {
     let instance = instance_id(&args.instance)?.to_string();
     let mut client = connect(&connection).await?;
-    let request = ReadLogsRequest { instance, follow: args.follow, lines: args.lines };
+    let (follow, lines, consistency) = (args.follow, args.lines, args.read.consistency());
+    let request = ReadLogsRequest { instance, follow, lines, consistency };
     let mut stream =
         client.stream(async |calls| LogsClient::new(calls).read(request.clone()).await).await?;
+    if consistency == i32::from(Consistency::Stale) {
+        output::note(&format!(
+            "stale: {} may run elsewhere by now; this is from where a coordinator last knew it",
+            request.instance
+        ));
+    }
     while let Some(line) = client.message(&mut stream, args.follow).await? {
         if output::print_raw(&shown(&line, args.timestamps))? == Reader::Gone {
             break;

@@ -59,7 +59,9 @@ impl Far {
     fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {
         let stale = consistency == i32::from(Consistency::Stale);
         if self.pretence.headless && !stale {
-            return Err(Status::unavailable("no majority of coordinators answers"));
+            let details = ErrorDetails::with_error_info("NO_MAJORITY", "kato", []);
+            let message = "no coordinator leads at the moment";
+            return Err(Status::with_error_details(Code::Unavailable, message, details));
         }
         let age_ms = if stale { 12_000 } else { 0 };
         Ok(Some(ReadInfo { revision: 61, stale, age_ms, answered_by: "dub".to_owned() }))
@@ -251,7 +253,9 @@ impl logs_server::Logs for Far {
     type ReadStream = Lines;
 
     async fn read(&self, request: Request<ReadLogsRequest>) -> Answer<Lines> {
-        if request.into_inner().instance != "web@1" {
+        let request = request.into_inner();
+        self.read(request.consistency)?;
+        if request.instance != "web@1" {
             return Err(Status::failed_precondition("it has no machine yet"));
         }
         let line = |stream: &str, text: &str| LogLine {

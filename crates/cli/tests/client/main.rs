@@ -134,7 +134,12 @@ async fn a_lost_coordinator_does_not_matter_while_another_answers() {
 
     let ran = mesh.kato(&cut_off, &["get", "workloads"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.starts_with("error: no majority of coordinators answers\n\nhint: "));
+    let expected = "error: no coordinator leads at the moment\n  reason: NO_MAJORITY\n\nhint: ";
+    assert!(ran.stderr.starts_with(expected), "{ran:?}");
+    let ran = mesh.kato(&cut_off, &["logs", "web@1", "--read", "stale"]);
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 2), "{ran:?}");
+    assert!(ran.stderr.starts_with("note: stale: web@1 may run elsewhere by now"), "{ran:?}");
+    assert_eq!(mesh.kato(&cut_off, &["logs", "web@1"]).code, 1);
     let ran = mesh.kato(&cut_off, &["get", "workloads", "--read", "stale"]);
     assert_eq!(ran.code, 0);
     assert_eq!(ran.stderr, "note: stale: dub answers, as of 12s ago (revision 61)\n");

@@ -1,9 +1,11 @@
 //! What instances print: fetched from the agent by its own coordinator, which the others ask.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use kato_core::InstanceId;
+use kato_net::{Peer, Role};
 use kato_proto::mesh_v1;
 use kato_proto::v1 as pb;
 use kato_proto::v1::logs_client::LogsClient;
@@ -32,6 +34,10 @@ impl pb::logs_server::Logs for LogService {
         &self,
         request: Request<pb::ReadLogsRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
+        let from_coordinator = request
+            .extensions()
+            .get::<Arc<Peer>>()
+            .is_some_and(|peer| matches!(peer.identity.role, Role::Coordinator(_)));
         let request = request.into_inner();
         let id: InstanceId = request.instance.parse().map_err(|error: kato_core::NameError| {
             status::bad_field("instance", error.to_string())
@@ -41,7 +47,7 @@ impl pb::logs_server::Logs for LogService {
             lines => lines.min(LINES_MAX),
         };
         let context = &self.reading.context;
-        let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
+        let snapshot = self.reading.at(request.consistency()).await?;
         let state = &snapshot.view.state;
         let Some(instance) = state.instances.get(&id) else {
             return Err(status::not_found(format!("there is no instance {id}")));
@@ -54,6 +60,13 @@ impl pb::logs_server::Logs for LogService {
         if *name == context.datacenter {
             let chunks = self.relay.open(&context.agents, machine, &id, request.follow, lines)?;
             return Ok(Response::new(Box::pin(ReceiverStream::new(chunks).flat_map(spread))));
+        }
+        if from_coordinator && snapshot.info.stale {
+            // Two old states may each point at the other: what was sent on once stays where it is.
+            return Err(Status::failed_precondition(format!(
+                "the coordinator of {} does not know {id} to run there, but in {name}",
+                context.datacenter
+            )));
         }
         let Some(datacenter) = state.datacenters.get(name) else {
             return Err(status::not_found(format!("there is no datacenter {name}")));
