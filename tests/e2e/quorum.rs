@@ -31,6 +31,20 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
         (now().saturating_sub(began) > lease * 2).then_some(())
     });
 
+    for words in [&["status"][..], &["status", "--read", "stale"]] {
+        let status = mesh.kato(words).code(0);
+        let warned = "warning: no majority of coordinators answers; this is what one of them knows";
+        assert!(status.err.contains(warned), "{status:?}");
+        for said in [
+            "there is no majority",
+            "what runs keeps running",
+            "1 of 3 coordinators heard",
+            "not heard: ewr, sin",
+        ] {
+            assert!(status.out.contains(said), "{status:?}");
+        }
+        assert!(!status.out.contains("(term"), "a leader that nobody follows is named: {status:?}");
+    }
     let asked = now();
     let stale = mesh.kato(&["get", "placements", "--read", "stale"]).code(0);
     figure("a stale read without a majority", now().saturating_sub(asked));

@@ -16,12 +16,11 @@ pub(crate) fn overview(
     datacenters: &[Datacenter],
     now: Timestamp,
 ) -> String {
-    let members = u32::try_from(status.members.len()).unwrap_or(u32::MAX);
     let lease = span(std::time::Duration::from_millis(status.lease_ms));
     let fields = Fields::default()
         .with("Mesh", paint(STRONG, &plain(&status.domain)))
         .with("Leader", leader(status))
-        .with("May be lost", may_lose(status, members))
+        .with("May be lost", may_lose(status))
         .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
@@ -30,17 +29,35 @@ pub(crate) fn overview(
     format!("{}\n{}", fields.render(), sites(status, datacenters, now))
 }
 
-fn leader(status: &GetStatusResponse) -> String {
-    match status.leader.as_str() {
-        "" => paint(BAD, "none: nothing can be changed; what runs keeps running"),
-        leader => format!("{} (term {})", plain(leader), status.term),
-    }
+/// The coordinators that the one that answers does not hear, and whether the others are a majority.
+fn silent(status: &GetStatusResponse) -> (Vec<String>, bool) {
+    let silent = status.members.iter().filter(|member| !member.heard);
+    let silent: Vec<String> = silent.map(|member| plain(&member.datacenter)).collect();
+    let majority = status.members.len() - silent.len() > status.members.len() / 2;
+    (silent, majority)
 }
 
-fn may_lose(status: &GetStatusResponse, members: u32) -> String {
-    let of = format!("of {}", count(members, "coordinator"));
+fn leader(status: &GetStatusResponse) -> String {
+    let why = match (status.leader.as_str(), silent(status).1) {
+        ("", true) => "none at the moment",
+        ("", false) => "none: there is no majority",
+        (leader, _) => return format!("{} (term {})", plain(leader), status.term),
+    };
+    paint(BAD, &format!("{why}; nothing can be changed; what runs keeps running"))
+}
+
+fn may_lose(status: &GetStatusResponse) -> String {
+    let all = status.members.len();
+    let of = format!("of {}", count(u32::try_from(all).unwrap_or(u32::MAX), "coordinator"));
+    if status.leader.is_empty() {
+        let (silent, _) = silent(status);
+        let heard = format!("none: {} {of} heard", all - silent.len());
+        return match silent.as_slice() {
+            [] => paint(BAD, &heard),
+            silent => paint(BAD, &format!("{heard}; not heard: {}", silent.join(", "))),
+        };
+    }
     match status.may_lose {
-        0 if status.leader.is_empty() => paint(BAD, &format!("none {of}: there is no majority")),
         0 => paint(WARN, &format!("none {of}: one more lost, and nothing can be changed")),
         lost => format!("{lost} {of}, and the mesh still decides"),
     }
@@ -56,7 +73,10 @@ fn machines(status: &GetStatusResponse) -> String {
 }
 
 fn instances(status: &GetStatusResponse) -> String {
-    let mut text = format!("{} of {} running", status.running, status.instances);
+    // Of a datacenter that is not heard nobody knows what runs in it, and it may well.
+    let unknown = status.running < status.instances && !silent(status).0.is_empty();
+    let known = if unknown { "known to be " } else { "" };
+    let mut text = format!("{} of {} {known}running", status.running, status.instances);
     if status.running < status.instances {
         text = paint(WARN, &text);
     }
@@ -77,29 +97,39 @@ fn sites(status: &GetStatusResponse, datacenters: &[Datacenter], now: Timestamp)
         datacenters.iter().filter(|d| status.members.iter().all(|m| m.datacenter != d.name));
     rows.extend(alone.map(|d| (d.name.as_str(), None, Some(d))));
     rows.sort_by_key(|row| row.0);
+    let role = |member: &Member| match (member.leader, status.leader.is_empty()) {
+        (true, _) => "leader",
+        (false, false) => "follower",
+        (false, true) => "member",
+    };
     let number = |n: Option<u32>| Cell::from(n.map_or_else(|| "-".to_owned(), |n| n.to_string()));
     Table::new(rows.len())
         .left("DATACENTER", rows.iter().map(|r| r.0.into()))
-        .left("HEALTH", rows.iter().map(|r| r.2.map_or("-".into(), |d| health(d, now))))
+        .left("HEALTH", rows.iter().map(|r| health_seen(r.1, r.2, now)))
         .left("COORDINATOR", rows.iter().map(|r| r.1.map_or("not a member", role).into()))
-        .right("LAST HEARD", rows.iter().map(|r| heard(r.1.and_then(|m| m.silent_ms), r.2)))
+        .right("LAST HEARD", rows.iter().map(|r| last_heard(r.1)))
         .right("MACHINES", rows.iter().map(|r| number(r.2.map(|d| d.machines))))
         .right("INSTANCES", rows.iter().map(|r| number(r.2.map(|d| d.instances))))
         .left("ADDRESS", rows.iter().map(|r| r.1.map_or("-", |m| m.address.as_str()).into()))
         .render()
 }
 
-fn role(member: &Member) -> &'static str {
-    if member.leader { "leader" } else { "follower" }
+/// A datacenter's health as it is committed, unless that is better than what the coordinator that answers hears.
+fn health_seen(member: Option<&Member>, datacenter: Option<&Datacenter>, now: Timestamp) -> Cell {
+    let Some(datacenter) = datacenter else { return "-".into() };
+    let silent = member.is_some_and(|member| !member.heard);
+    if silent && datacenter.health() == Health::Up {
+        return Cell::styled("not heard", BAD);
+    }
+    health(datacenter, now)
 }
 
 /// How long a coordinator has been silent.
-fn heard(silent_ms: Option<u64>, datacenter: Option<&Datacenter>) -> Cell {
-    let well = datacenter.is_none_or(|d| d.health() == Health::Up);
-    match silent_ms {
-        Some(ms) => {
+fn last_heard(member: Option<&Member>) -> Cell {
+    match member.and_then(|member| Some((member.silent_ms?, member.heard))) {
+        Some((ms, heard)) => {
             let ago = std::time::Duration::from_millis(ms);
-            let style = if well { PLAIN } else { BAD };
+            let style = if heard { PLAIN } else { BAD };
             Cell::styled(format!("{} ago", units::age(ago)), style)
         }
         None => Cell::styled("never", BAD),

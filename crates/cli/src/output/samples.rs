@@ -226,6 +226,7 @@ pub(crate) fn status() -> GetStatusResponse {
         address: format!("{datacenter}.demo.com:7440"),
         leader,
         silent_ms,
+        heard: silent_ms.is_some_and(|ms| ms < 2_000),
     };
     GetStatusResponse {
         read: Some(ReadInfo { revision: 61, answered_by: "dub".to_owned(), ..ReadInfo::default() }),

@@ -68,10 +68,17 @@ fn overviews() {
     let mut headless = sample::status();
     headless.leader.clear();
     headless.members.iter_mut().for_each(|member| member.leader = false);
-    headless.members[1].silent_ms = None;
+    (headless.members[1].silent_ms, headless.members[1].heard) = (None, false);
     let read = ReadInfo { stale: true, age_ms: 71_000, ..headless.read.take().unwrap() };
     headless.read = Some(read);
     assert_snapshot!("status_headless", text(&overview::overview(&headless, &[], NOW)));
+    let datacenters = sample::datacenters();
+    assert_snapshot!(
+        "status_headless_with_datacenters",
+        text(&overview::overview(&headless, &datacenters, NOW))
+    );
+    headless.members.iter_mut().for_each(|member| member.heard = true);
+    assert_snapshot!("status_electing", text(&overview::overview(&headless, &datacenters, NOW)));
 }
 
 #[test]

@@ -31,12 +31,13 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         Err(error) if error.is_unavailable() && args.read.is_open() => {
             consistency = Consistency::Stale.into();
             let mut client = connect(&connection).await?;
-            let answer = ask(&mut client, consistency).await?;
-            output::warn("no majority of coordinators answers; this is what one of them knows");
-            answer
+            ask(&mut client, consistency).await?
         }
         answer => answer?,
     };
+    if answer.leader.is_empty() && consistency == i32::from(Consistency::Stale) {
+        output::warn("no majority of coordinators answers; this is what one of them knows");
+    }
     note_age(answer.read.as_ref());
     if args.output.is_document() {
         output::print_document(args.output, &answer)?;

@@ -224,7 +224,12 @@ impl topology_server::Topology for Far {
 impl cluster_server::Cluster for Far {
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
         let read = self.read(request.into_inner().consistency)?;
-        Ok(Response::new(GetStatusResponse { read, ..sample::status() }))
+        let mut status = GetStatusResponse { read, ..sample::status() };
+        if self.pretence.headless {
+            status.leader.clear();
+            status.members[1].heard = false;
+        }
+        Ok(Response::new(status))
     }
 }
 

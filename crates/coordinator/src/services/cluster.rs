@@ -23,23 +23,28 @@ impl pb::cluster_server::Cluster for ClusterService {
         let state = &snapshot.view.state;
         let whole = snapshot.whole();
         let leadership = context.mesh.leadership().borrow().clone();
-        let leader = leadership.leader.map(|(_, datacenter)| datacenter.to_string());
+        let silence = millis(context.patience.silence);
+        // Raft goes on naming the last leader, itself too, where nobody is heard any more.
+        let confirmed = snapshot.info.age_ms <= silence;
+        let leader = leadership.leader.filter(|_| confirmed);
+        let leader = leader.map(|(_, datacenter)| datacenter.to_string());
         let members: Vec<pb::Member> = leadership
             .voters
             .iter()
-            .map(|(id, member)| pb::Member {
-                id: *id,
-                datacenter: member.datacenter.to_string(),
-                address: member.address.clone(),
-                leader: leader.as_deref() == Some(member.datacenter.as_str()),
-                silent_ms: whole
-                    .reports
-                    .get(&member.datacenter)
-                    .map(|report| millis(whole.now.saturating_sub(report.heard))),
+            .map(|(id, member)| {
+                let report = whole.reports.get(&member.datacenter);
+                let silent = report.map(|report| millis(whole.now.saturating_sub(report.heard)));
+                pb::Member {
+                    id: *id,
+                    datacenter: member.datacenter.to_string(),
+                    address: member.address.clone(),
+                    leader: leader.as_deref() == Some(member.datacenter.as_str()),
+                    silent_ms: silent,
+                    heard: silent.is_some_and(|silent| silent <= silence),
+                }
             })
             .collect();
-        let silence = millis(context.patience.silence);
-        let heard = members.iter().filter(|m| m.silent_ms.is_some_and(|ms| ms <= silence)).count();
+        let heard = members.iter().filter(|member| leader.is_some() && member.heard).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let placed = state.instances.values().filter_map(|instance| instance.placement.as_ref());
         let price: MicroDollars = placed.map(|p| p.quote.price_micros_per_hour).sum();
