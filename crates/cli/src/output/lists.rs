@@ -6,7 +6,7 @@ use kato_proto::v1::{Health, Instance, Machine, Market, Offer, Resources, RunSta
 
 use super::candidates::offer_name;
 use super::details::state;
-use super::style::{BAD, GOOD, PLAIN, WARN, paint};
+use super::style::{BAD, FAINT, GOOD, PLAIN, WARN, paint};
 use super::table::{Cell, Table};
 use super::units::{age, cpu, memory, moment, since};
 
@@ -188,14 +188,26 @@ pub(crate) fn cells(all: &[KatoCell]) -> Table {
         .right("FREE MEMORY", all.iter().map(|c| memory(free(c).memory_bytes).into()))
 }
 
+/// Whether instances are ever placed on machines like this.
+pub(crate) fn is_placed_on(offer: &Offer) -> bool {
+    offer.arch == kato_placement::ARCH.to_string()
+}
+
 /// What can be bought.
 pub(crate) fn offers(all: &[DatacenterOffer], now: Timestamp, wide: bool) -> Table {
     let offer = |o: &DatacenterOffer| o.offer.clone().unwrap_or_default();
     let capacity = |o: &DatacenterOffer| offer(o).capacity.unwrap_or_default();
+    let arch = |o: &Offer| {
+        Cell::styled(
+            if o.arch.is_empty() { "-" } else { &o.arch },
+            if is_placed_on(o) { PLAIN } else { FAINT },
+        )
+    };
     let market = |o: &Offer| if o.market() == Market::Spot { "spot" } else { "on-demand" };
     let table = Table::new(all.len())
         .left("DATACENTER", all.iter().map(|o| o.datacenter.as_str().into()))
         .left("OFFER", all.iter().map(|o| offer(o).kind.into()))
+        .left("ARCH", all.iter().map(|o| arch(&offer(o))))
         .left("MARKET", all.iter().map(|o| market(&offer(o)).into()))
         .right("CPU", all.iter().map(|o| cpu(capacity(o).cpu_millis).into()))
         .right("MEMORY", all.iter().map(|o| memory(capacity(o).memory_bytes).into()))
@@ -207,7 +219,6 @@ pub(crate) fn offers(all: &[DatacenterOffer], now: Timestamp, wide: bool) -> Tab
     table
         .left("PROVIDER", all.iter().map(|o| dash(&offer(o).provider)))
         .left("REGION", all.iter().map(|o| dash(&offer(o).region)))
-        .left("ARCH", all.iter().map(|o| dash(&offer(o).arch)))
         .left("FROM", all.iter().map(|o| dash(&offer(o).source)))
 }
 

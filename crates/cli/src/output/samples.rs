@@ -197,7 +197,9 @@ pub(crate) fn offers() -> Vec<DatacenterOffer> {
         datacenter: datacenter.to_owned(),
         offer: Some(offer),
     };
+    let arm = offer("t4g.small", "eu-west-1", Market::Spot, 7_300);
     vec![
+        at("dub", Offer { arch: "arm64".to_owned(), ..arm }),
         at("dub", offer("t3a.small", "eu-west-1", Market::Spot, 9_100)),
         at("ewr", offer("t3.micro", "us-east-1", Market::OnDemand, 10_400)),
         at("dub", offer("t3.small", "eu-west-1", Market::OnDemand, 22_800)),

@@ -201,7 +201,16 @@ async fn offers(client: &mut Client, args: &Args, shown: &Shown) -> anyhow::Resu
         .await?;
     shown.narrow("offer", &mut answer.offers, kind_of, |o, name| kind_of(o) == name)?;
     let all = &answer.offers;
-    shown.print("offers", &answer, all.len(), |now, wide| lists::offers(all, now, wide))
+    shown.print("offers", &answer, all.len(), |now, wide| lists::offers(all, now, wide))?;
+    let foreign =
+        |o: &v1::DatacenterOffer| o.offer.as_ref().is_some_and(|o| !lists::is_placed_on(o));
+    if !shown.format.is_document() && all.iter().any(foreign) {
+        let arch = kato_placement::ARCH;
+        output::note(&format!(
+            "only {arch} machines are bought and placed on; others are listed for their prices"
+        ));
+    }
+    Ok(())
 }
 
 fn kind_of(offer: &v1::DatacenterOffer) -> &str {
