@@ -93,7 +93,7 @@ pub enum PemError {
         path: PathBuf,
     },
     /// The file exists.
-    #[error("{path} exists already; move it away, or allow it to be replaced")]
+    #[error("{path} exists already")]
     Exists {
         /// The file.
         path: PathBuf,

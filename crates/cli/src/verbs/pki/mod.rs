@@ -66,7 +66,8 @@ impl PkiVerbError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Pki(PkiError::Pem(PemError::Exists { .. })) => Some(
-                "nothing was written over; move the old one away first if you mean to renew it"
+                "nothing was written over; to renew it, move it and its key away first,\n\
+                 or write the new one to another directory"
                     .to_owned(),
             ),
             Self::NoAuthority { datacenter, .. } => Some(format!(

@@ -57,7 +57,9 @@ fn a_whole_mesh_is_issued_and_nothing_is_written_over() {
         assert_eq!(kato(&format!("kato pki show DIR/{name}.pem"), dir), Ok(Exit::Done), "{name}");
     }
     let error = kato("kato pki issue operator ada --dir DIR", dir).unwrap_err();
-    assert!(error.starts_with("error: DIR/operator-ada.pem exists already"), "{error}");
+    assert!(error.starts_with("error: DIR/operator-ada.pem exists already\n"), "{error}");
+    assert!(error.contains("\n\nhint: nothing was written over; to renew it, move it"), "{error}");
+    assert_eq!(kato("kato pki issue operator ada --dir DIR --out DIR/new", dir), Ok(Exit::Done));
     let error = kato("kato pki init DIR --domain demo.com", dir).unwrap_err();
     assert!(error.contains("\n\nhint: nothing was written over"), "{error}");
     if openssl_is_there() {
