@@ -67,7 +67,6 @@ pub const ACCESS: &[(&str, &[Who])] = &[
     ("/kato.mesh.v1.Agents/Attach", MACHINES),
     ("/kato.mesh.v1.Agents/PushLog", MACHINES),
     ("/grpc.health.v1.Health/Check", ALL),
-    ("/grpc.health.v1.Health/List", ALL),
     ("/grpc.health.v1.Health/Watch", ALL),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ALL),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", ALL),
