@@ -8,7 +8,7 @@ use super::lists::health;
 use super::plain;
 use super::style::{BAD, PLAIN, STRONG, WARN, paint};
 use super::table::{Cell, Table};
-use super::units::{self, count, money, span};
+use super::units::{self, count, exact, money};
 
 /// The overview. The datacenters come from a second answer, and may be missing.
 pub(crate) fn overview(
@@ -16,7 +16,7 @@ pub(crate) fn overview(
     datacenters: &[Datacenter],
     now: Timestamp,
 ) -> String {
-    let lease = span(std::time::Duration::from_millis(status.lease_ms));
+    let lease = exact(status.lease_ms);
     let fields = Fields::default()
         .with("Mesh", paint(STRONG, &plain(&status.domain)))
         .with("Leader", leader(status))

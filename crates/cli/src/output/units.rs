@@ -44,6 +44,15 @@ pub(crate) fn span(span: Duration) -> String {
     if span < Duration::from_secs(1) { format!("{} ms", span.as_millis()) } else { age(span) }
 }
 
+/// Milliseconds to the last one, for what is configured and not measured: `5.4 s`, `12 s`, `500 ms`.
+pub(crate) fn exact(ms: u64) -> String {
+    if ms < 1000 {
+        return format!("{ms} ms");
+    }
+    let fraction = format!(".{:03}", ms % 1000);
+    format!("{}{} s", ms / 1000, fraction.trim_end_matches(['0', '.']))
+}
+
 /// The age of a moment; `-` where there was none.
 pub(crate) fn since(unix_ms: u64, now: Timestamp) -> String {
     if unix_ms == 0 { "-".to_owned() } else { age(now.since(Timestamp(unix_ms))) }
@@ -104,6 +113,11 @@ mod tests {
             assert_eq!(age(Duration::from_secs(s)), shown);
         }
         assert_eq!(span(Duration::from_millis(250)), "250 ms");
+        for (ms, shown) in [(500, "500 ms"), (5400, "5.4 s"), (12_000, "12 s"), (26_220, "26.22 s")]
+        {
+            assert_eq!(exact(ms), shown);
+        }
+        assert_eq!((exact(10_000).as_str(), exact(1_005).as_str()), ("10 s", "1.005 s"));
         assert_eq!(moment(1_795_354_948_000), "2026-11-22T13:42:28Z");
         assert_eq!((cpu(2000), cpu(1500)), ("2".to_owned(), "1500m".to_owned()));
         assert_eq!(
