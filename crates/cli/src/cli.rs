@@ -80,7 +80,8 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
 
 /// Says what is wrong with a command line, or the help that it asked for.
 pub(crate) fn explain(wrong: &clap::Error) -> Exit {
-    let text = wrong.render().ansi().to_string();
+    // clap indents the blank lines between a help and its values, too.
+    let text = crate::output::without_trailing_blanks(&wrong.render().ansi().to_string());
     if wrong.use_stderr() {
         // One word for advice, whoever gives it.
         anstream::eprint!("{}", text.replace("tip:", "hint:"));

@@ -108,6 +108,11 @@ pub(crate) fn warn(text: &str) {
     anstream::eprintln!("{}warning:{:#} {text}", style::WARN, style::WARN);
 }
 
+/// The lines without blanks at their ends, which only show when somebody copies them.
+pub(crate) fn without_trailing_blanks(text: &str) -> String {
+    text.lines().fold(String::new(), |all, line| all + line.trim_end() + "\n")
+}
+
 /// Text from elsewhere as one line that cannot command the terminal.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()

@@ -6,7 +6,7 @@ use anstyle::Style;
 use tabwriter::TabWriter;
 
 use super::style::{PLAIN, STRONG, paint};
-use super::{plain, units};
+use super::{plain, units, without_trailing_blanks};
 
 /// One field of a row.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ impl Table {
         let _ = writer.flush();
         let text = writer.into_inner().unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        text.lines().fold(String::new(), |all, line| all + line.trim_end() + "\n")
+        without_trailing_blanks(&text)
     }
 }
 

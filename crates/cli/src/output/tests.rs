@@ -105,6 +105,27 @@ fn tables() {
 }
 
 #[test]
+fn no_line_ends_with_blanks() {
+    let (workload, mut explained) = (sample::workload("web", 2), sample::explanation());
+    for candidate in &mut explained.decision.as_mut().unwrap().candidates {
+        candidate.refusal.clear();
+    }
+    for shown in [
+        plan(&sample::plan(Change::Created)),
+        explanation::explanation(&explained, NOW),
+        overview::overview(&sample::status(), &sample::datacenters(), NOW),
+        details::workload(&workload, &sample::instances(), NOW),
+        lists::placements(&sample::instances(), NOW, true).render(),
+        Table::new(1).left("NAME", ["web".into()]).left("", ["".into()]).render(),
+    ] {
+        // Neither on a terminal nor in a file.
+        for line in shown.lines().chain(text(&shown).lines()) {
+            assert_eq!(line, line.trim_end(), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn descriptions() {
     let (instances, events) = (sample::instances(), sample::events());
     let workload = details::workload(&sample::workload("web", 2), &instances[1..], NOW);

@@ -214,6 +214,15 @@ async fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_line_of_a_help_ends_with_blanks() {
+    for verb in ["plan", "get", "logs", "pki issue"] {
+        let ran = run(bare(&verb.split(' ').collect::<Vec<_>>()).arg("--help"));
+        assert!(ran.code == 0 && ran.stdout.contains("Usage: "), "{ran:?}");
+        assert!(ran.stdout.lines().all(|line| line == line.trim_end()), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_is_what_was_shown() {
     let mesh = Mesh::new();
     let (address, far) = mesh.coordinator(Pretence::default()).await;
