@@ -7,6 +7,7 @@ mod support;
 
 mod agent;
 mod bad_units;
+mod beside;
 mod by_hand;
 mod grpcurl;
 mod identity;

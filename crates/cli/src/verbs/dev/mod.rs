@@ -3,6 +3,7 @@
 
 mod control;
 mod files;
+mod ports;
 mod processes;
 mod report;
 mod site;

@@ -36,6 +36,11 @@ pub(super) fn cleared(site: &Site, killed: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(super) fn waiting() -> anyhow::Result<()> {
+    print("  waiting for another kato dev to have its ports …\n")?;
+    Ok(())
+}
+
 pub(super) fn certificates(files: &Files, resumed: bool) -> anyhow::Result<()> {
     let what = if resumed { "as they were" } else { "made" };
     print(&format!("  certificates  {what}, authority {}\n", files.ca().display()))?;

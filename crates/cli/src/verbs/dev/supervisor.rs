@@ -1,13 +1,13 @@
 //! Starts the processes of a mesh, starts those again that end by themselves, and stops all of them.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::control::{self, Request};
 use super::files::Files;
+use super::ports::{self, Turn};
 use super::processes::{kill_all, mark, marked, start, terminate};
 use super::site::{MACHINES, SITES, Site};
 use super::{DevError, StartArgs, data_dir, report};
@@ -17,8 +17,6 @@ use crate::settings;
 use crate::verbs::coordinator::catalogue;
 use crate::verbs::signals::Signals;
 
-/// The port from which free ones are looked for.
-const FIRST_PORT: u16 = 7440;
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a process that ended stays ended.
@@ -61,6 +59,11 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
     let _lock = lock(&root)?;
     report::begin(&root, resumed)?;
     clear(&files).await?;
+    let turn = tokio::select! {
+        biased;
+        () = signals.next() => return Ok(Exit::Done),
+        turn = Turn::wait() => turn?,
+    };
     let ports = prepare(&files, resumed, args.base_port, args.catalog)?;
     report::certificates(&files, resumed)?;
     let listener = control::listen(&root)
@@ -74,6 +77,7 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
         () = signals.next() => None,
         ready = report::ready(&files, &context, &mut supervisor) => Some(ready),
     };
+    drop(turn);
     match ready {
         None => {
             supervisor.stop().await?;
@@ -139,39 +143,20 @@ fn prepare(
 ) -> anyhow::Result<[u16; 3]> {
     if resumed {
         let ports = files.ports()?;
-        check_free(ports, true)?;
+        ports::check_free(ports, true)?;
         return Ok(ports);
     }
     let ports = match base_port {
         Some(base) => {
             let ports = [base, base.saturating_add(1), base.saturating_add(2)];
-            check_free(ports, false)?;
+            ports::check_free(ports, false)?;
             ports
         }
-        None => free_ports()?,
+        None => ports::free()?,
     };
     files.write(ports, &catalogue(catalog.as_deref())?, catalog.as_deref())?;
     files.seal()?;
     Ok(ports)
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
-}
-
-fn check_free(ports: [u16; 3], resumed: bool) -> Result<(), DevError> {
-    match SITES.iter().zip(ports).find(|(_, port)| !is_free(*port)) {
-        Some((site, port)) => Err(DevError::PortBusy { port, datacenter: site.name, resumed }),
-        None => Ok(()),
-    }
-}
-
-/// The first free ports. They lie below those that the system gives to outgoing connections, so that they are still
-/// free when the mesh comes back.
-fn free_ports() -> Result<[u16; 3], DevError> {
-    let free: Vec<u16> = (FIRST_PORT..20_000).filter(|port| is_free(*port)).take(3).collect();
-    let needed = SITES.len();
-    free.try_into().map_err(|_| DevError::NoPorts { first: FIRST_PORT, needed })
 }
 
 impl Supervisor {

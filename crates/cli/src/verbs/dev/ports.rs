@@ -1,0 +1,65 @@
+//! The coordinators' ports: looked for by one `kato dev` of the host at a time, because a free port is everybody's until
+//! a coordinator listens on it.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
+
+use super::site::SITES;
+use super::{DevError, report};
+
+/// The port from which free ones are looked for.
+const FIRST: u16 = 7440;
+/// A name that one process of a network namespace can have, as it is with ports. The kernel takes it back from a
+/// process that ends, however it ends.
+const TURN: &[u8] = b"kato-dev-ports";
+/// Between two looks whether it is our turn.
+const LOOK: Duration = Duration::from_millis(50);
+/// Looks before somebody who holds the name for longer than any start takes is not waited for any more.
+const LOOKS_MAX: u32 = 1_200;
+
+/// The right to choose ports. To be held until coordinators listen on them.
+pub(super) struct Turn {
+    _name: Option<UnixListener>,
+}
+
+impl Turn {
+    /// Waits until no other `kato dev` is about to listen.
+    pub(super) async fn wait() -> anyhow::Result<Self> {
+        let address = SocketAddr::from_abstract_name(TURN)?;
+        for look in 0..LOOKS_MAX {
+            match UnixListener::bind_addr(&address) {
+                Ok(name) => return Ok(Self { _name: Some(name) }),
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error.into()),
+            }
+            if look == 0 {
+                report::waiting()?;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(Self { _name: None })
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// Refuses ports that somebody listens on.
+pub(super) fn check_free(ports: [u16; 3], resumed: bool) -> Result<(), DevError> {
+    match SITES.iter().zip(ports).find(|(_, port)| !is_free(*port)) {
+        Some((site, port)) => Err(DevError::PortBusy { port, datacenter: site.name, resumed }),
+        None => Ok(()),
+    }
+}
+
+/// The first free ports. They lie below those that the system gives to outgoing connections, so that they are still
+/// free when the mesh comes back.
+pub(super) fn free() -> Result<[u16; 3], DevError> {
+    let free: Vec<u16> = (FIRST..20_000).filter(|port| is_free(*port)).take(3).collect();
+    let needed = SITES.len();
+    free.try_into().map_err(|_| DevError::NoPorts { first: FIRST, needed })
+}
