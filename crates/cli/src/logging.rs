@@ -5,8 +5,10 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// What is said unless `KATO_LOG` says otherwise: openraft is talkative.
-const DEFAULT: &str = "info,openraft=warn";
+/// What is said unless `KATO_LOG` says otherwise. openraft warns of every call to a peer that is not up yet or not any
+/// more, ten times a second, which is no news to whoever starts or stops a mesh; that a majority is missing is said once
+/// by the coordinator itself.
+const DEFAULT: &str = "info,openraft=error";
 
 /// Starts logging. Once per process.
 pub(crate) fn start() {

@@ -168,7 +168,7 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
     let shutdown = tasks.shutdown();
     let (leases, leasing) = Leases::new(context.mesh.clone(), context.agents.clone());
     tasks.spawn("leases", OnError::Stop, never_fails(leasing));
-    let beating = pulse.clone().run(context.mesh.clone(), shutdown);
+    let beating = pulse.clone().run(context.mesh.clone(), context.patience.silence, shutdown);
     tasks.spawn("pulse", OnError::Stop, never_fails(beating));
     let relay = LogRelay::default();
     let reading = Reading { context: context.clone(), pulse };

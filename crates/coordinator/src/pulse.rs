@@ -29,17 +29,38 @@ impl Pulse {
         u64::try_from(self.clock.boot().as_millis()).unwrap_or(u64::MAX)
     }
 
+    fn was_felt(&self) -> bool {
+        self.confirmed_ms.load(Ordering::Relaxed) > 0
+    }
+
+    fn age(&self) -> Duration {
+        Duration::from_millis(self.age_ms())
+    }
+
     /// How old the local state may be, in milliseconds.
     pub(crate) fn age_ms(&self) -> u64 {
         self.now_ms().saturating_sub(self.confirmed_ms.load(Ordering::Relaxed))
     }
 
-    /// Keeps the pulse until it is time to stop.
-    pub(crate) async fn run(self, mesh: Mesh, shutdown: CancellationToken) {
+    /// Keeps the pulse until it is time to stop. Says when it is missed for longer than a change of leaders may take, and
+    /// when it is felt again.
+    pub(crate) async fn run(self, mesh: Mesh, silence: Duration, shutdown: CancellationToken) {
+        let mut missed = false;
         loop {
             let asked = self.now_ms();
-            if mesh.read(PERIOD).await.is_ok() {
-                self.confirmed_ms.store(asked, Ordering::Relaxed);
+            match mesh.read(PERIOD).await {
+                Ok(_) => {
+                    self.confirmed_ms.store(asked, Ordering::Relaxed);
+                    if std::mem::take(&mut missed) {
+                        tracing::info!("a majority of coordinators answers again");
+                    }
+                }
+                // One that never felt it is still waiting for the others to start.
+                Err(error) if !missed && self.was_felt() && self.age() > silence => {
+                    tracing::warn!(%error, "no majority of coordinators answers");
+                    missed = true;
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 biased;
