@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,14 +19,13 @@ pub struct Sandbox {
     pub directory: PathBuf,
     /// The `kato` program.
     pub program: PathBuf,
-    /// Where the datacenter's coordinator answers.
-    pub coordinator: String,
-    /// The certificate that agents trust.
-    pub ca: PathBuf,
     /// The first host port of its machines; each has [`PORTS_PER_MACHINE`].
     pub first_port: u16,
     /// Writes a machine's certificate and key into a directory, as `agent.pem` and `agent-key.pem`.
     pub enroll: Box<Enroll>,
+    /// The configuration file of a machine's agent: of the machine that is wanted, in a directory, with host ports.
+    /// Its certificate and key are there as `enroll` writes them; its data belongs into [`DATA`].
+    pub configure: Box<Configure>,
     /// The agents that this process started.
     pub children: Mutex<Vec<Child>>,
 }
@@ -33,12 +33,19 @@ pub struct Sandbox {
 /// See [`Sandbox::enroll`].
 pub type Enroll = dyn Fn(&MachineId, &Path) -> Result<(), String> + Send + Sync;
 
+/// See [`Sandbox::configure`].
+pub type Configure =
+    dyn Fn(&Create, &Path, RangeInclusive<u16>) -> Result<String, String> + Send + Sync;
+
 /// Host ports of one machine.
 pub const PORTS_PER_MACHINE: u16 = 100;
 /// What a machine's directory holds.
 const CONFIG: &str = "agent.toml";
 const TOKEN: &str = "token";
-const LOCK: &str = "data/agent.lock";
+/// Where in it its agent keeps its state.
+pub const DATA: &str = "data";
+/// In that: what a running agent holds.
+const LOCK: &str = "agent.lock";
 
 impl Sandbox {
     /// Starts the agents of all machines that are not running: a machine comes back when its host does.
@@ -64,7 +71,7 @@ impl Sandbox {
 
     /// Starts a machine's agent, unless it runs: a running one holds its lock.
     fn start(&self, directory: &Path) -> io::Result<()> {
-        let lock = directory.join(LOCK);
+        let lock = directory.join(DATA).join(LOCK);
         if let Ok(file) = File::open(lock)
             && file.try_lock().is_err()
         {
@@ -99,65 +106,17 @@ impl Sandbox {
             return self.start(directory).map_err(unavailable);
         }
         let directory = self.directory.join(wanted.machine.machine.as_str());
-        fs::create_dir_all(directory.join("data")).map_err(unavailable)?;
+        fs::create_dir_all(directory.join(DATA)).map_err(unavailable)?;
         (self.enroll)(&wanted.machine, &directory).map_err(ProviderError::Refused)?;
         let number = u16::try_from(machines.len()).unwrap_or(u16::MAX);
         let first = self.first_port.saturating_add(number.saturating_mul(PORTS_PER_MACHINE));
-        let config = self.config(wanted, &directory, first);
+        let ports = first..=first.saturating_add(PORTS_PER_MACHINE - 1);
+        let config = (self.configure)(wanted, &directory, ports).map_err(ProviderError::Refused)?;
         write(&directory.join(CONFIG), &config).map_err(unavailable)?;
         // The token goes last: a machine without one was never made.
         let token = format!("{} {} {}", wanted.token.order.0, wanted.token.attempt, wanted.machine);
         write(&directory.join(TOKEN), &token).map_err(unavailable)?;
         self.start(&directory).map_err(unavailable)
-    }
-
-    /// The configuration file of a machine's agent, as an operator would write it.
-    fn config(&self, wanted: &Create, directory: &Path, first_port: u16) -> String {
-        let offer = &wanted.offer;
-        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
-        format!(
-            "machine = \"{machine}\"\n\
-             coordinator = \"{coordinator}\"\n\
-             data_dir = {data}\n\
-             address = \"127.0.0.1\"\n\
-             ports = \"{first_port}-{last_port}\"\n\
-             order = {order}\n\
-             \n\
-             [tls]\n\
-             ca = {ca}\n\
-             certificate = {certificate}\n\
-             key = {key}\n\
-             \n\
-             [offer]\n\
-             provider = \"{provider}\"\n\
-             region = \"{region}\"\n\
-             kind = \"{kind}\"\n\
-             market = \"{market}\"\n\
-             arch = \"{arch}\"\n\
-             cpu_millis = {cpu}\n\
-             memory_bytes = {memory}\n\
-             price_micros_per_hour = {price}\n\
-             priced_at_unix_ms = {priced_at}\n\
-             source = {source:?}\n",
-            machine = wanted.machine,
-            coordinator = self.coordinator,
-            data = quoted(directory.join("data")),
-            last_port = first_port.saturating_add(PORTS_PER_MACHINE - 1),
-            order = wanted.token.order.0,
-            ca = quoted(self.ca.clone()),
-            certificate = quoted(directory.join("agent.pem")),
-            key = quoted(directory.join("agent-key.pem")),
-            provider = offer.provider,
-            region = offer.region,
-            kind = offer.kind,
-            market = offer.market,
-            arch = offer.arch,
-            cpu = offer.capacity.cpu_millis,
-            memory = offer.capacity.memory_bytes,
-            price = offer.price_micros_per_hour.0,
-            priced_at = offer.priced_at.0,
-            source = offer.source,
-        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! An agent's configuration file, as an operator writes it and the sandbox does.
+//! An agent's configuration file: read here, and written here for those who make machines themselves.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use kato_core::{
     MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Resources, Timestamp,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One agent's configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The machine.
     pub id: MachineId,
@@ -28,9 +28,12 @@ pub struct Config {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    offer: Arc<Offer>,
-    resources: Resources,
-    order: Option<OrderId>,
+    /// What the machine was bought as.
+    pub offer: Arc<Offer>,
+    /// What instances may use of it.
+    pub resources: Resources,
+    /// The order that it was bought for, if any was.
+    pub order: Option<OrderId>,
 }
 
 /// Why a configuration is refused.
@@ -53,9 +56,12 @@ pub enum ConfigError {
         /// What, where, and what would be right.
         message: String,
     },
+    /// It has something that TOML cannot hold.
+    #[error("the configuration cannot be written as TOML")]
+    Unwritable(#[from] toml::ser::Error),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     machine: String,
@@ -69,7 +75,7 @@ struct File {
     resources: Option<ResourcesFile>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TlsFile {
     ca: PathBuf,
@@ -77,7 +83,7 @@ struct TlsFile {
     key: PathBuf,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct OfferFile {
     provider: String,
@@ -92,7 +98,7 @@ struct OfferFile {
     source: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ResourcesFile {
     cpu_millis: u64,
@@ -107,6 +113,42 @@ impl Config {
         let wrong = |message| ConfigError::Wrong { path: path.to_owned(), message };
         let file: File = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         Self::check(file, path.parent().unwrap_or(Path::new("."))).map_err(wrong)
+    }
+
+    /// The text that [`Config::load`] reads: paths as they are, relative ones to the file that it will be.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let offer = &*self.offer;
+        let own = (self.resources != offer.capacity).then_some(self.resources);
+        let file = File {
+            machine: self.id.to_string(),
+            coordinator: self.coordinator.clone(),
+            data_dir: self.data_dir.clone(),
+            address: self.address.clone(),
+            ports: format!("{}-{}", self.ports.start(), self.ports.end()),
+            order: self.order.map(|order| order.0),
+            tls: TlsFile {
+                ca: self.ca.clone(),
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+            },
+            offer: OfferFile {
+                provider: offer.provider.to_string(),
+                region: offer.region.to_string(),
+                kind: offer.kind.clone(),
+                market: offer.market.to_string(),
+                arch: offer.arch.to_string(),
+                cpu_millis: offer.capacity.cpu_millis,
+                memory_bytes: offer.capacity.memory_bytes,
+                price_micros_per_hour: offer.price_micros_per_hour.0,
+                priced_at_unix_ms: offer.priced_at.0,
+                source: offer.source.clone(),
+            },
+            resources: own.map(|own| ResourcesFile {
+                cpu_millis: own.cpu_millis,
+                memory_bytes: own.memory_bytes,
+            }),
+        };
+        Ok(toml::to_string(&file)?)
     }
 
     fn check(file: File, base: &Path) -> Result<Self, String> {
@@ -168,4 +210,48 @@ fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let first: u16 = first.trim().parse().map_err(|_| wrong())?;
     let last: u16 = last.trim().parse().map_err(|_| wrong())?;
     if first == 0 || first > last { Err(wrong()) } else { Ok(first..=last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let capacity = Resources { cpu_millis: 2000, memory_bytes: 8 << 30 };
+        let less = Resources { cpu_millis: 1500, ..capacity };
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        for (market, resources, order, data) in [
+            (Market::OnDemand, capacity, None, "/var/lib/kato"),
+            (Market::Spot, less, Some(OrderId(7)), "data \"of\" a\\machine\n# é"),
+        ] {
+            let config = Config {
+                id: "core-1.cell-1.dub".parse().unwrap(),
+                coordinator: "dub.demo.com:7440".to_owned(),
+                data_dir: directory.join(data),
+                address: "192.0.2.1".to_owned(),
+                ports: 20_000..=20_099,
+                ca: directory.join("ca.pem"),
+                certificate: directory.join("agent.pem"),
+                key: directory.join("agent-key.pem"),
+                offer: Arc::new(Offer {
+                    provider: "ec2".parse().unwrap(),
+                    region: "eu-west-1".parse().unwrap(),
+                    kind: "m6i.large".to_owned(),
+                    market,
+                    arch: kato_core::Arch::X86_64,
+                    capacity,
+                    price_micros_per_hour: MicroDollars(107_000),
+                    priced_at: Timestamp(1_795_354_948_000),
+                    source: "a \"quoted\" source".to_owned(),
+                }),
+                resources,
+                order,
+            };
+            let path = directory.join("agent.toml");
+            std::fs::write(&path, config.to_toml().unwrap()).unwrap();
+            assert_eq!(Config::load(&path).unwrap(), config);
+        }
+    }
 }

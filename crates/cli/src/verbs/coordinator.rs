@@ -1,5 +1,6 @@
 //! `kato coordinator`: runs one datacenter's coordinator until it is told to stop.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use kato_net::tls::{Credentials, TlsTransport};
 use kato_net::{Role, Transport};
 use kato_placement::Catalogue;
 use kato_placement::catalogue::Defaults;
-use kato_provision::Provider;
-use kato_provision::sandbox::Sandbox;
+use kato_provision::sandbox::{self, Sandbox};
+use kato_provision::{Create, Provider};
 use kato_raft::{DirDisk, Flush};
 
 use super::signals::Signals;
@@ -91,17 +92,45 @@ fn provider(config: &Config) -> anyhow::Result<Option<Arc<dyn Provider>>> {
     let pair = config.authority.clone();
     let pair =
         pair.context("[sandbox] needs an [authority] that signs its machines' certificates")?;
+    let (coordinator, ca) =
+        (config.datacenter.address.clone(), std::path::absolute(&config.tls.ca)?);
+    let configure = move |wanted: &Create, directory: &Path, ports| {
+        let agent = agent(wanted, directory, ports, &coordinator, &ca);
+        agent.to_toml().map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    };
     let sandbox = Sandbox {
         directory: config.data_dir.join("machines"),
         program: std::env::current_exe()?,
-        coordinator: config.datacenter.address.clone(),
-        ca: std::path::absolute(&config.tls.ca)?,
         first_port,
         enroll: Box::new(move |machine, directory| enroll(&pair, machine, directory)),
+        configure: Box::new(configure),
         children: std::sync::Mutex::default(),
     };
     sandbox.start_all().context("cannot start the sandbox's machines")?;
     Ok(Some(Arc::new(sandbox)))
+}
+
+/// What the agent of a machine of the sandbox is told.
+fn agent(
+    wanted: &Create,
+    directory: &Path,
+    ports: RangeInclusive<u16>,
+    coordinator: &str,
+    ca: &Path,
+) -> kato_agent::daemon::Config {
+    kato_agent::daemon::Config {
+        id: wanted.machine.clone(),
+        coordinator: coordinator.to_owned(),
+        data_dir: directory.join(sandbox::DATA),
+        address: "127.0.0.1".to_owned(),
+        ports,
+        ca: ca.to_owned(),
+        certificate: directory.join("agent.pem"),
+        key: directory.join("agent-key.pem"),
+        offer: Arc::clone(&wanted.offer),
+        resources: wanted.offer.capacity,
+        order: Some(wanted.token.order),
+    }
 }
 
 /// Writes a machine's certificate.

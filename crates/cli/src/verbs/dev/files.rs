@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -172,7 +173,7 @@ impl Files {
                 Overwrite::Replace,
             )?;
             let first = first_port(site) + number * PORTS_PER_MACHINE;
-            let config = agent_toml(site, machine, ports, first, &offer);
+            let config = agent_toml(site, machine, ports, first, Arc::clone(&offer))?;
             fs::write(self.agent_config(site, machine), config)?;
         }
         Ok(())
@@ -245,44 +246,27 @@ fn agent_toml(
     machine: &str,
     ports: [u16; 3],
     first_port: u16,
-    offer: &Offer,
-) -> String {
+    offer: Arc<Offer>,
+) -> anyhow::Result<String> {
     let name = site.name;
-    let port = ports[usize::try_from(site.member - 1).unwrap_or_default()];
-    format!(
-        "# A machine of {city}. Started with: kato agent --config {name}/{machine}.toml\n\
-         machine = \"{machine}.{CELL}.{name}\"\n\
-         coordinator = \"127.0.0.1:{port}\"\n\
-         data_dir = \"{machine}\"\n\
-         address = \"127.0.0.1\"\n\
-         ports = \"{first_port}-{last_port}\"\n\n\
-         [tls]\n\
-         ca = \"../pki/ca.pem\"\n\
-         certificate = \"{machine}.pem\"\n\
-         key = \"{machine}-key.pem\"\n\n\
-         # What it was bought as: its price is the price of what runs on it.\n\
-         [offer]\n\
-         provider = \"{provider}\"\n\
-         region = \"{region}\"\n\
-         kind = \"{kind}\"\n\
-         market = \"{market}\"\n\
-         arch = \"{arch}\"\n\
-         cpu_millis = {cpu}\n\
-         memory_bytes = {memory}\n\
-         price_micros_per_hour = {price}\n\
-         priced_at_unix_ms = {priced_at}\n\
-         source = {source:?}\n",
-        city = site.city,
-        last_port = first_port + PORTS_PER_MACHINE - 1,
-        provider = offer.provider,
-        region = offer.region,
-        kind = offer.kind,
-        market = offer.market,
-        arch = offer.arch,
-        cpu = offer.capacity.cpu_millis,
-        memory = offer.capacity.memory_bytes,
-        price = offer.price_micros_per_hour.0,
-        priced_at = offer.priced_at.0,
-        source = offer.source,
-    )
+    let port = ports[usize::try_from(site.member - 1)?];
+    let config = kato_agent::daemon::Config {
+        id: format!("{machine}.{CELL}.{name}").parse()?,
+        coordinator: format!("127.0.0.1:{port}"),
+        data_dir: machine.into(),
+        address: "127.0.0.1".to_owned(),
+        ports: first_port..=first_port + PORTS_PER_MACHINE - 1,
+        ca: "../pki/ca.pem".into(),
+        certificate: format!("{machine}.pem").into(),
+        key: format!("{machine}-key.pem").into(),
+        resources: offer.capacity,
+        offer,
+        order: None,
+    };
+    Ok(format!(
+        "# A machine of {}. Started with: kato agent --config {name}/{machine}.toml\n\
+         # Its offer is what it was bought as, whose price is the price of what runs on it.\n{}",
+        site.city,
+        config.to_toml()?
+    ))
 }
