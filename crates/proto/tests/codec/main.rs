@@ -5,6 +5,7 @@
 mod damage;
 mod generate;
 mod refuse;
+mod sharing;
 
 use kato_core::{Batch, State, Timestamp};
 use kato_proto::{InvalidMessage, store, store_v1 as pb};
