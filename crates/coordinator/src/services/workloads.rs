@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use kato_core::{
-    Command, Decision, MicroDollars, RejectionKind, Revision, State, Workload, WorkloadName,
+    Batch, Command, Decision, MicroDollars, RejectionKind, Revision, State, Workload, WorkloadName,
 };
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -20,10 +21,11 @@ use super::Reading;
 use super::driven::Driven;
 use super::read::page;
 use super::spec::{Wanted, from_fields, from_unit};
-use crate::context::DEADLINE;
 use crate::planner::Plan;
 use crate::{status, view};
 
+/// Marks a request that another coordinator has passed on.
+const FORWARDED: &str = "kato-forwarded";
 /// How often a plan is made anew when the state changed under it.
 const TRIES: u32 = 8;
 /// Changes that may wait for one watcher; a slower one is cut off and comes back with the last revision.
@@ -43,12 +45,17 @@ pub(super) fn name(text: &str) -> Result<WorkloadName, Status> {
 }
 
 impl WorkloadService {
-    /// A client of the leader, or none if this coordinator leads. A request that was forwarded once is not sent on.
-    fn leader(&self) -> Result<Option<WorkloadsClient<Channel>>, Status> {
+    /// A client of the leader, or none if this coordinator leads. A request that was forwarded once is not sent on:
+    /// two coordinators that are both behind would pass it to and fro.
+    fn leader(&self, metadata: &MetadataMap) -> Result<Option<WorkloadsClient<Channel>>, Status> {
         let context = &self.reading.context;
         let leadership = context.mesh.leadership().borrow().clone();
         if leadership.here {
             return Ok(None);
+        }
+        if metadata.contains_key(FORWARDED) {
+            let error = kato_raft::Error::Unavailable("the leader has just changed".to_owned());
+            return Err(status::from_mesh(&error));
         }
         let member = leadership.leader.and_then(|(id, _)| leadership.voters.get(&id).cloned());
         let Some(member) = member else {
@@ -69,8 +76,15 @@ impl WorkloadService {
     ) -> Result<pb::ApplyResponse, Status> {
         let context = &self.reading.context;
         let Wanted { spec, warnings } = wanted;
+        // What is said to be so must be so: a leader that has just begun may not have applied all that was
+        // acknowledged. What is committed is checked by the log itself.
+        let mut sure = dry_run;
         for _ in 0..TRIES {
-            let snapshot = self.reading.here();
+            let snapshot = if sure {
+                self.reading.at(pb::Consistency::Linearizable).await?
+            } else {
+                self.reading.here()
+            };
             let known = snapshot.view.state.workloads.get(&spec.name);
             let planner = context.planner(&snapshot.view);
             let same = known.is_some_and(|known| known.spec == spec);
@@ -90,10 +104,13 @@ impl WorkloadService {
                 unplaced: plan.unplaced,
                 warnings: warnings.clone(),
             };
+            if change == pb::Change::None && !sure {
+                sure = true;
+                continue;
+            }
             if dry_run || change == pb::Change::None {
-                // What is said to be so must be so: a leader that was replaced does not know better.
-                context.mesh.read(DEADLINE).await.map_err(|error| status::from_mesh(&error))?;
                 check_expected(known, expected)?;
+                try_out(&snapshot.view.state, planner.put(&spec).put(Arc::clone(&spec), None))?;
                 let workload = known.map(|known| snapshot.whole().workload(known));
                 let mut workload = workload.unwrap_or_default();
                 workload.spec = Some(view::spec(&spec));
@@ -128,6 +145,14 @@ impl WorkloadService {
     }
 }
 
+/// Whether the state would take a command: asked of a copy, so that a dry run is refused like the real one.
+fn try_out(state: &State, command: Command) -> Result<(), Status> {
+    let batch = Batch { at: state.time, commands: vec![command] };
+    let outcomes = state.clone().apply(&batch);
+    let refused = outcomes.into_iter().filter_map(Result::err).next();
+    refused.map_or(Ok(()), |rejection| Err(status::from_rejection(&rejection)))
+}
+
 /// Why the first placed instance of a workload is where it is.
 fn first_decision(state: &State, name: &WorkloadName) -> Option<Arc<Decision>> {
     let mut placements = state.instances_of(name).filter_map(|i| i.placement.as_ref());
@@ -150,13 +175,16 @@ fn check_expected(known: Option<&Workload>, expected: Option<Revision>) -> Resul
 #[tonic::async_trait]
 impl pb::workloads_server::Workloads for WorkloadService {
     async fn apply(&self, request: Request<pb::ApplyRequest>) -> Answer<pb::ApplyResponse> {
+        let leader = self.leader(request.metadata());
         let request = request.into_inner();
         let wanted = match &request.source {
             Some(pb::apply_request::Source::Unit(unit)) => from_unit(unit)?,
             Some(pb::apply_request::Source::Spec(spec)) => from_fields(spec)?,
             None => return Err(status::bad_field("source", "a unit or a spec is needed")),
         };
-        if let Some(mut leader) = self.leader()? {
+        if let Some(mut leader) = leader? {
+            let mut request = Request::new(request);
+            request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("yes"));
             return leader.apply(request).await;
         }
         let expected = request.expected_revision.map(Revision);
