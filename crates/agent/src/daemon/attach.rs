@@ -12,6 +12,7 @@ use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as ToCoordinator;
 use kato_proto::mesh_v1::agents_client::AgentsClient;
 use kato_proto::mesh_v1::coordinator_message::Message as FromCoordinator;
+use kato_units::engine::Statuses;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -84,7 +85,7 @@ async fn attach(shared: &Shared, client: AgentsClient<Channel>) -> Result<(), St
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
     let hello = pb::Hello {
         machine: Some((&*shared.machine).into()),
-        instances: shared.engine.current().values().map(wire::status).collect(),
+        instances: statuses(shared, &shared.engine.current()),
     };
     say(&outbox, ToCoordinator::Hello(hello)).await;
     let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
@@ -157,17 +158,23 @@ async fn ask_for_leases(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>
     }
 }
 
+/// How every instance is: those of the engine, and those that it could not start.
+fn statuses(shared: &Shared, current: &Statuses) -> Vec<pb::InstanceStatus> {
+    shared.failures.over(current).values().map(wire::status).collect()
+}
+
 /// Says how every instance is, whenever one has changed or the assignments are carried out.
 async fn tell(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>) {
-    let mut statuses = shared.engine.statuses();
+    let mut engine = shared.engine.statuses();
+    let mut failures = shared.failures.watch();
     let mut wanted = shared.wanted.subscribe();
     let mut said = None;
     loop {
         let current = shared.engine.current();
         let list = wanted.borrow_and_update().clone();
         let settled = list.filter(|list| settled(list, &current)).map_or(0, |list| list.revision);
-        let status =
-            pb::Status { settled, instances: current.values().map(wire::status).collect() };
+        failures.mark_unchanged();
+        let status = pb::Status { settled, instances: statuses(shared, &current) };
         if said.as_ref() != Some(&status) {
             if !say(outbox, ToCoordinator::Status(status.clone())).await {
                 return;
@@ -175,10 +182,11 @@ async fn tell(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>) {
             said = Some(status);
         }
         tokio::time::sleep(STATUS_PACE).await;
-        let next = async { statuses.next().await.is_some() };
+        let next = async { engine.next().await.is_some() };
         tokio::select! {
             biased;
             there = next => if !there { return },
+            changed = failures.changed() => if changed.is_err() { return },
             changed = wanted.changed() => if changed.is_err() { return },
         }
     }

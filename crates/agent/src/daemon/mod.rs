@@ -4,6 +4,7 @@
 
 mod attach;
 mod config;
+mod failures;
 mod incarnation;
 mod lease;
 mod logs;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError};
+use failures::Failures;
 use lease::Grants;
 use wire::Wanted;
 
@@ -69,6 +71,8 @@ struct Shared {
     /// What the coordinator wants, once it has said so.
     wanted: Arc<watch::Sender<Option<Arc<Wanted>>>>,
     grants: Grants,
+    /// What the engine could not start.
+    failures: Failures,
     machine: Arc<MachineSpec>,
 }
 
@@ -102,6 +106,7 @@ impl Daemon {
             clock,
             wanted: Arc::new(watch::Sender::new(None)),
             grants: Grants::default(),
+            failures: Failures::default(),
             machine,
         };
         let tasks = Tasks::new();

@@ -1,15 +1,18 @@
 //! Makes what runs what is wanted: starts, replaces, extends, stops, removes. The comparison is a pure function; what
 //! it finds is done for all instances at once, one thing at a time for each.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod memory;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use kato_core::InstanceId;
-use kato_units::engine::{Assignment, InstanceStatus, RunState, Statuses};
+use kato_units::engine::{Assignment, Error, InstanceStatus, RunState, Statuses};
 use tokio_util::sync::CancellationToken;
 
+use self::memory::{End, Memory};
 use super::Shared;
 use super::lease::Deadlines;
 use super::wire::Wanted;
@@ -37,15 +40,24 @@ impl Action {
             Self::Extend(id, ..) | Self::Stop(id, _) | Self::Remove(id) => id,
         }
     }
+
+    /// What the log calls it, and the epoch that it is about. Never the assignment: its unit may hold secrets.
+    fn named(&self) -> (&'static str, Option<u64>) {
+        match self {
+            Self::Start(assignment, _) => ("start", Some(assignment.epoch)),
+            Self::Extend(_, epoch, _) => ("extend", Some(*epoch)),
+            Self::Stop(_, epoch) => ("stop", Some(*epoch)),
+            Self::Remove(_) => ("remove", None),
+        }
+    }
 }
 
-/// What a pass remembers of those before.
-#[derive(Debug, Default)]
-struct Memory {
-    /// Epochs that this agent has asked the engine to start, so that what ended by itself stays ended.
-    started: BTreeMap<InstanceId, u64>,
-    /// Deadlines that the engine has been given.
-    extended: BTreeMap<(InstanceId, u64), Duration>,
+/// One thing that was done, or not.
+struct Done {
+    action: Action,
+    /// How the instance had ended before.
+    end: Option<End>,
+    result: Result<(), Error>,
 }
 
 pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
@@ -62,14 +74,10 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
         if let Some(list) = &list {
             let now = shared.clock.boot();
             for action in decide(list, &current, &deadlines, &memory, now) {
-                let id = action.instance().clone();
+                let id = action.instance();
                 if busy.insert(id.clone()) {
-                    memory.note(&action);
-                    let shared = shared.clone();
-                    doing.push(async move {
-                        perform(&shared, action).await;
-                        id
-                    });
+                    let end = current.get(id).and_then(End::of);
+                    doing.push(perform(&shared, action, end));
                 }
             }
         }
@@ -78,13 +86,13 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
             tokio::select! {
                 biased;
                 () = &mut pace => break,
-                Some(id) = doing.next() => drop(busy.remove(&id)),
+                Some(done) = doing.next() => learn(&shared, &mut memory, &mut busy, &done),
             }
         }
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            Some(id) = doing.next() => drop(busy.remove(&id)),
+            Some(done) = doing.next() => learn(&shared, &mut memory, &mut busy, &done),
             changed = wanted.changed() => if changed.is_err() { return },
             changed = grants.changed() => if changed.is_err() { return },
             next = statuses.next() => if next.is_none() { return },
@@ -93,25 +101,18 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
     }
 }
 
-impl Memory {
-    fn note(&mut self, action: &Action) {
-        match action {
-            Action::Start(assignment, deadline) => {
-                let id = assignment.instance.clone();
-                self.started.insert(id.clone(), assignment.epoch);
-                if let Some(deadline) = deadline {
-                    self.extended.insert((id, assignment.epoch), *deadline);
-                }
-            }
-            Action::Extend(id, epoch, deadline) => {
-                self.extended.insert((id.clone(), *epoch), *deadline);
-            }
-            Action::Stop(..) => {}
-            Action::Remove(id) => {
-                self.started.remove(id);
-                self.extended.retain(|(extended, _), _| extended != id);
-            }
+/// Takes in how it went, and tells the coordinator of an instance that could not be started.
+fn learn(shared: &Shared, memory: &mut Memory, busy: &mut BTreeSet<InstanceId>, done: &Done) {
+    busy.remove(done.action.instance());
+    memory.note(done, shared.clock.boot());
+    match (&done.action, &done.result) {
+        // The agent is about to end: that is nobody's failure.
+        (_, Err(Error::Closed)) | (Action::Extend(..), _) => {}
+        (Action::Start(assignment, _), Err(error)) => {
+            shared.failures.report(assignment, error, shared.clock.wall());
         }
+        (action, Ok(())) => shared.failures.forget(action.instance()),
+        (_, Err(_)) => {}
     }
 }
 
@@ -137,6 +138,12 @@ fn decide(
             });
         }
     }
+    // What could not be started may hold ports and files all the same.
+    let failed = memory
+        .failed()
+        .filter(|id| !wanted.assignments.contains_key(*id) && !current.contains_key(*id));
+    actions.extend(failed.map(|id| Action::Remove(id.clone())));
+    actions.retain(|action| memory.allows(action, current.get(action.instance()), now));
     actions
 }
 
@@ -149,7 +156,7 @@ fn toward(
     now: Duration,
 ) -> Option<Action> {
     let key = (assignment.instance.clone(), assignment.epoch);
-    let given = memory.extended.get(&key).copied();
+    let given = memory.given(&key);
     let start = || {
         if !assignment.singleton {
             return Some(Action::Start(Box::new(assignment.clone()), None));
@@ -166,27 +173,27 @@ fn toward(
         return if deadline > given { start() } else { None };
     }
     if status.state.is_final() {
-        // Asked once: the engine knows whether it ended by itself, or with the machine.
-        let asked = memory.started.get(&assignment.instance) == Some(&assignment.epoch);
-        return if asked { None } else { start() };
+        // Asked once for each end: the engine knows whether it ended by itself, or through no doing of its own.
+        return if memory.asked(status) { None } else { start() };
     }
     let later = deadline.filter(|deadline| assignment.singleton && Some(*deadline) > given)?;
     Some(Action::Extend(assignment.instance.clone(), assignment.epoch, later))
 }
 
-async fn perform(shared: &Shared, action: Action) {
-    let shown = format!("{action:?}");
+async fn perform(shared: &Shared, action: Action, end: Option<End>) -> Done {
     let engine = &shared.engine;
-    let done = match action {
+    let result = match action.clone() {
         Action::Start(assignment, deadline) => engine.start(*assignment, deadline).await,
         Action::Extend(id, epoch, deadline) => engine.extend(id, epoch, deadline).await.map(drop),
         Action::Stop(id, epoch) => engine.stop(id, epoch).await,
         Action::Remove(id) => engine.remove(id).await,
     };
-    if let Err(error) = done {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, action = shown, "the engine did not do it");
+    if let Err(error) = &result {
+        let (instance, (action, epoch)) = (action.instance(), action.named());
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(%instance, epoch, error, "the engine did not {action} it");
     }
+    Done { action, end, result }
 }
 
 /// Whether nothing runs any more that is not wanted.

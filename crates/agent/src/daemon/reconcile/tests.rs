@@ -1,5 +1,8 @@
 //! What the agent does about what it was assigned.
 
+mod passes;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -48,6 +51,12 @@ fn nothing() -> Statuses {
     Arc::default()
 }
 
+/// Notes that an action was done at `NOW`, after what `current` says.
+fn did(memory: &mut Memory, action: &Action, current: &Statuses, result: Result<(), Error>) {
+    let end = current.get(action.instance()).and_then(End::of);
+    memory.note(&Done { action: action.clone(), end, result }, NOW);
+}
+
 #[test]
 fn a_singleton_starts_with_a_fresh_grant_of_its_epoch_and_never_without() {
     let list = wanted([assignment(7, true)]);
@@ -67,7 +76,7 @@ fn a_running_singleton_is_extended_by_later_grants_only() {
     let extend = Action::Extend("db@1".parse().unwrap(), 7, Duration::from_secs(106));
     let decided = decide(&list, &running, &granted(7, 106), &memory, NOW);
     assert_eq!(decided, vec![extend.clone()]);
-    memory.note(&extend);
+    did(&mut memory, &extend, &running, Ok(()));
     assert_eq!(decide(&list, &running, &granted(7, 106), &memory, NOW), vec![]);
     assert_eq!(decide(&list, &running, &granted(7, 105), &memory, NOW), vec![]);
     assert_eq!(decide(&list, &running, &granted(7, 107), &memory, NOW).len(), 1);
@@ -78,7 +87,8 @@ fn a_fenced_singleton_starts_again_with_a_later_grant() {
     let list = wanted([assignment(7, true)]);
     let fenced = current(7, RunState::Fenced);
     let mut memory = Memory::default();
-    memory.note(&Action::Start(Box::new(assignment(7, true)), Some(Duration::from_secs(99))));
+    let start = Action::Start(Box::new(assignment(7, true)), Some(Duration::from_secs(99)));
+    did(&mut memory, &start, &nothing(), Ok(()));
     assert_eq!(decide(&list, &fenced, &granted(7, 99), &memory, NOW), vec![]);
     let decided = decide(&list, &fenced, &granted(7, 110), &memory, NOW);
     assert!(matches!(decided.as_slice(), [Action::Start(..)]), "{decided:?}");
@@ -93,14 +103,49 @@ fn another_epoch_replaces_what_runs() {
 }
 
 #[test]
-fn what_ended_by_itself_is_asked_for_once() {
+fn every_end_is_asked_about_once() {
     let list = wanted([assignment(7, false)]);
     let failed = current(7, RunState::Failed);
     let mut memory = Memory::default();
+    let later = NOW + Duration::from_secs(10);
     let decided = decide(&list, &failed, &Deadlines::new(), &memory, NOW);
     assert_eq!(decided.len(), 1, "after a restart of the agent the engine decides");
-    memory.note(&decided[0]);
-    assert_eq!(decide(&list, &failed, &Deadlines::new(), &memory, NOW), vec![]);
+    did(&mut memory, &decided[0], &failed, Ok(()));
+    assert_eq!(decide(&list, &failed, &Deadlines::new(), &memory, later), vec![]);
+
+    // It was started again, and has ended again.
+    let mut again = failed;
+    for status in Arc::make_mut(&mut again).values_mut() {
+        status.since = kato_core::Timestamp(5);
+    }
+    let soon = NOW + Duration::from_millis(500);
+    assert_eq!(decide(&list, &again, &Deadlines::new(), &memory, soon), vec![], "too soon");
+    assert_eq!(decide(&list, &again, &Deadlines::new(), &memory, later).len(), 1);
+}
+
+#[test]
+fn what_failed_is_tried_again_after_a_growing_pause() {
+    let list = wanted([assignment(7, false)]);
+    let mut memory = Memory::default();
+    let full = || Err(Error::Full(500));
+    let at = |memory: &Memory, after: u64| {
+        decide(&list, &nothing(), &Deadlines::new(), memory, NOW + Duration::from_secs(after))
+    };
+    for pause in [1, 2, 4, 8, 16, 30, 30] {
+        let decided = at(&memory, 60);
+        assert!(matches!(decided.as_slice(), [Action::Start(..)]), "{decided:?}");
+        did(&mut memory, &decided[0], &nothing(), full());
+        assert_eq!(at(&memory, pause - 1), vec![], "sooner than after {pause} s");
+        assert_eq!(at(&memory, pause).len(), 1, "after {pause} s");
+    }
+    // Something else is tried at once.
+    let newer = wanted([assignment(8, false)]);
+    assert_eq!(decide(&newer, &nothing(), &Deadlines::new(), &memory, NOW).len(), 1);
+    // What could not be started is cleared away once it is not wanted any more.
+    let removed = decide(&wanted([]), &nothing(), &Deadlines::new(), &memory, NOW);
+    assert_eq!(removed, vec![Action::Remove("db@1".parse().unwrap())]);
+    did(&mut memory, &removed[0], &nothing(), Ok(()));
+    assert_eq!(decide(&wanted([]), &nothing(), &Deadlines::new(), &memory, NOW), vec![]);
 }
 
 #[test]
