@@ -1,13 +1,15 @@
 //! Who looks after one instance: starts its shim, follows it, and answers for it. One task for each instance, so
 //! that what happens to an instance happens in one order, and a slow stop of one holds up no other.
 
+mod reach;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::InstanceId;
-use kato_units::engine::{Assignment, Error, RunState};
+use kato_units::engine::{Assignment, Error};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -18,17 +20,11 @@ use super::home::Home;
 use super::launch::launch;
 use super::request::{Answer, Request};
 use super::verdict::{Verdict, verdict};
-use crate::record::{self, End, MESSAGE_BYTES_MAX, Recorded, Reply};
+use crate::record::{self, Recorded, Reply};
 use crate::wire::Lines;
 
-/// How long a shim may take until it listens, or until it is gone after its last word.
-const SHIM_DEADLINE: Duration = Duration::from_secs(20);
-/// How long an agent that starts waits for each shim before it leaves it for later.
-const SETTLE: Duration = Duration::from_secs(2);
 /// The pause before what failed for the instance as a whole is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The pause between two looks at it.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// The keeper of one instance.
 pub(super) struct Keeper {
@@ -75,21 +71,6 @@ impl Keeper {
             extends: VecDeque::new(),
             next: None,
         }
-    }
-
-    /// Finds what an earlier agent left: a shim that runs, or what one that does not has left behind.
-    pub(super) async fn settle(&mut self) -> io::Result<()> {
-        if let Some(assigned) = self.home.assigned()? {
-            self.shared.ports.note(&self.instance, &assigned.ports);
-        }
-        self.known = self.home.recorded()?;
-        // One shim that does not answer must not keep the agent from renewing what all the others live on.
-        self.unreached =
-            tokio::time::timeout(SETTLE, self.reach()).await.is_err() || self.unreached;
-        if let Some(known) = self.known.as_ref().filter(|known| known.end == Some(End::Stopped)) {
-            self.stopped = Some((known.epoch, known.generation));
-        }
-        Ok(())
     }
 
     /// Serves until the instance is removed or the engine closes.
@@ -141,15 +122,6 @@ impl Keeper {
                     self.unreached = true;
                 }
             }
-        }
-    }
-
-    /// Follows the shim or buries the instance; where neither can be done, that is tried again.
-    async fn reach(&mut self) {
-        let reached = self.follow().await;
-        self.unreached = reached.is_err();
-        if let Err(error) = reached {
-            tracing::error!(instance = %self.instance, %error, "the shim cannot be reached");
         }
     }
 
@@ -270,71 +242,6 @@ impl Keeper {
         }));
     }
 
-    /// Connects to the shim, or where there is none, finishes what it left. Either is known when this returns.
-    async fn follow(&mut self) -> io::Result<()> {
-        let found = async {
-            loop {
-                if let Some(lock) = self.home.lock()? {
-                    return io::Result::Ok(Err(lock));
-                }
-                if let Ok(stream) = self.home.connect().await {
-                    return Ok(Ok(stream));
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the shim does not answer");
-        match tokio::time::timeout(SHIM_DEADLINE, found).await.map_err(late)?? {
-            Ok(stream) => {
-                let (reader, writer) = stream.into_split();
-                self.link = Some(Link { lines: Lines::new(reader, MESSAGE_BYTES_MAX), writer });
-                // Whoever asked before the connection broke, asks again.
-                self.ask_again().await;
-                if let Some(known) = self.known.take() {
-                    self.learn(known);
-                }
-                Ok(())
-            }
-            Err(lock) => {
-                self.extends.drain(..).for_each(|reply| {
-                    let _ = reply.send(Err(Error::NotRunning(self.instance.clone())));
-                });
-                let buried = self.bury().await;
-                // Closing it is not enough: a process that another thread has just forked holds it until its exec.
-                lock.unlock()?;
-                buried
-            }
-        }
-    }
-
-    /// Learns how the instance ended. Where its shim did not live to say, that is the end of everything.
-    async fn bury(&mut self) -> io::Result<()> {
-        let Some(mut recorded) = self.home.recorded()? else { return Ok(()) };
-        if let Some(known) = self.known.as_ref().filter(|known| known.end.is_some())
-            && (known.epoch, known.generation) == (recorded.epoch, recorded.generation)
-        {
-            // It said so before it went; a full disk may have kept it from writing that down.
-            recorded = known.clone();
-        }
-        if recorded.end.is_none() {
-            self.home.clear().await?;
-            recorded.state = RunState::Failed;
-            recorded.end = Some(End::Lost);
-            recorded.pid = None;
-            recorded.since_ms = self.shared.clock.wall().0;
-            let complaint = self.home.complaint();
-            let gone = "no process of it is left";
-            recorded.explain(&if complaint.is_empty() {
-                format!("its shim was killed or the machine went down; {gone}")
-            } else {
-                format!("its shim failed; {gone}: {complaint}")
-            });
-            self.home.record(&recorded)?;
-        }
-        self.learn(recorded);
-        Ok(())
-    }
-
     fn learn(&mut self, recorded: Recorded) {
         match recorded.status() {
             Ok(status) => self.shared.publish(status),
@@ -348,14 +255,6 @@ impl Keeper {
     /// The epoch that runs.
     fn running(&self) -> Option<u64> {
         self.link.as_ref().and(self.known.as_ref()).map(|known| known.epoch)
-    }
-
-    async fn ask_again(&mut self) {
-        let stopping = !self.stops.is_empty() || self.next.is_some();
-        if let (true, Some(epoch)) = (stopping, self.running()) {
-            self.say(record::Request::Stop { epoch }).await;
-        }
-        self.extends.clear();
     }
 
     /// Asks the shim. If it does not hear, its stream ends, and that is dealt with there.

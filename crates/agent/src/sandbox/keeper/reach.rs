@@ -1,0 +1,117 @@
+//! How a keeper comes to know its instance: it follows the shim, or where there is none, finds out how the instance
+//! ended and finishes what was left.
+
+use std::io;
+use std::time::Duration;
+
+use kato_units::engine::{Error, RunState};
+
+use super::{Keeper, Link};
+use crate::record::{self, End, MESSAGE_BYTES_MAX};
+use crate::wire::Lines;
+
+/// How long a shim may take until it listens, or until it is gone after its last word.
+const SHIM_DEADLINE: Duration = Duration::from_secs(20);
+/// How long an agent that starts waits for each shim before it leaves it for later.
+const SETTLE: Duration = Duration::from_secs(2);
+/// The pause between two looks at it.
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Keeper {
+    /// Finds what an earlier agent left: a shim that runs, or what one that does not has left behind.
+    pub(in crate::sandbox) async fn settle(&mut self) -> io::Result<()> {
+        if let Some(assigned) = self.home.assigned()? {
+            self.shared.ports.note(&self.instance, &assigned.ports);
+        }
+        self.known = self.home.recorded()?;
+        // One shim that does not answer must not keep the agent from renewing what all the others live on.
+        self.unreached =
+            tokio::time::timeout(SETTLE, self.reach()).await.is_err() || self.unreached;
+        if let Some(known) = self.known.as_ref().filter(|known| known.end == Some(End::Stopped)) {
+            self.stopped = Some((known.epoch, known.generation));
+        }
+        Ok(())
+    }
+
+    /// Follows the shim or buries the instance; where neither can be done, that is tried again.
+    pub(super) async fn reach(&mut self) {
+        let reached = self.follow().await;
+        self.unreached = reached.is_err();
+        if let Err(error) = reached {
+            tracing::error!(instance = %self.instance, %error, "the shim cannot be reached");
+        }
+    }
+
+    /// Connects to the shim, or where there is none, finishes what it left. Either is known when this returns.
+    async fn follow(&mut self) -> io::Result<()> {
+        let found = async {
+            loop {
+                if let Some(lock) = self.home.lock()? {
+                    return io::Result::Ok(Err(lock));
+                }
+                if let Ok(stream) = self.home.connect().await {
+                    return Ok(Ok(stream));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the shim does not answer");
+        match tokio::time::timeout(SHIM_DEADLINE, found).await.map_err(late)?? {
+            Ok(stream) => {
+                let (reader, writer) = stream.into_split();
+                self.link = Some(Link { lines: Lines::new(reader, MESSAGE_BYTES_MAX), writer });
+                // Whoever asked before the connection broke, asks again.
+                self.ask_again().await;
+                if let Some(known) = self.known.take() {
+                    self.learn(known);
+                }
+                Ok(())
+            }
+            Err(lock) => {
+                self.extends.drain(..).for_each(|reply| {
+                    let _ = reply.send(Err(Error::NotRunning(self.instance.clone())));
+                });
+                let buried = self.bury().await;
+                // Closing it is not enough: a process that another thread has just forked holds it until its exec.
+                lock.unlock()?;
+                buried
+            }
+        }
+    }
+
+    /// Learns how the instance ended. Where its shim did not live to say, that is the end of everything.
+    async fn bury(&mut self) -> io::Result<()> {
+        let Some(mut recorded) = self.home.recorded()? else { return Ok(()) };
+        if let Some(known) = self.known.as_ref().filter(|known| known.end.is_some())
+            && (known.epoch, known.generation) == (recorded.epoch, recorded.generation)
+        {
+            // It said so before it went; a full disk may have kept it from writing that down.
+            recorded = known.clone();
+        }
+        if recorded.end.is_none() {
+            self.home.clear().await?;
+            recorded.state = RunState::Failed;
+            recorded.end = Some(End::Lost);
+            recorded.pid = None;
+            recorded.since_ms = self.shared.clock.wall().0;
+            let complaint = self.home.complaint();
+            let gone = "no process of it is left";
+            recorded.explain(&if complaint.is_empty() {
+                format!("its shim was killed or the machine went down; {gone}")
+            } else {
+                format!("its shim failed; {gone}: {complaint}")
+            });
+            self.home.record(&recorded)?;
+        }
+        self.learn(recorded);
+        Ok(())
+    }
+
+    async fn ask_again(&mut self) {
+        let stopping = !self.stops.is_empty() || self.next.is_some();
+        if let (true, Some(epoch)) = (stopping, self.running()) {
+            self.say(record::Request::Stop { epoch }).await;
+        }
+        self.extends.clear();
+    }
+}
