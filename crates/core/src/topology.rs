@@ -70,7 +70,7 @@ pub struct MachineSpec {
     pub offer: Arc<Offer>,
     /// The address at which its instances answer.
     pub address: String,
-    /// Counts the starts of its agent. A lease belongs to one incarnation.
+    /// Numbers the starts of its agent, each larger than the last. A lease belongs to one incarnation.
     pub incarnation: u64,
     /// The order that it answers, if it was bought by the mesh.
     pub order: Option<OrderId>,

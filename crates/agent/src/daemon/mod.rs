@@ -59,7 +59,6 @@ pub enum Error {
 /// The agent of one machine, before it runs.
 pub struct Daemon {
     config: Config,
-    incarnation: u64,
     _lock: File,
 }
 
@@ -77,7 +76,7 @@ struct Shared {
 }
 
 impl Daemon {
-    /// Claims the data directory and counts this start.
+    /// Claims the data directory.
     pub fn open(config: Config) -> Result<Self, Error> {
         let path = config.data_dir.clone();
         let failed = |source| Error::Directory { path: path.clone(), source };
@@ -88,11 +87,10 @@ impl Daemon {
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::InUse(path)),
             Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let incarnation = incarnation::next(&path).map_err(failed)?;
-        Ok(Self { config, incarnation, _lock: lock })
+        Ok(Self { config, _lock: lock })
     }
 
-    /// Runs until `shutdown`.
+    /// Numbers this start, and runs until `shutdown`.
     pub async fn run(
         self,
         engine: Arc<dyn UnitEngine>,
@@ -100,7 +98,10 @@ impl Daemon {
         clock: Arc<dyn Clock>,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let machine = Arc::new(self.config.machine(self.incarnation));
+        let path = &self.config.data_dir;
+        let failed = |source| Error::Directory { path: path.clone(), source };
+        let incarnation = incarnation::next(path, clock.wall()).map_err(failed)?;
+        let machine = Arc::new(self.config.machine(incarnation));
         let shared = Shared {
             engine,
             clock,
