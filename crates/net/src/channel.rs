@@ -10,6 +10,9 @@ use tower::service_fn;
 
 use crate::{Expect, Transport};
 
+/// The largest message between a coordinator and its agents or another coordinator, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// How long a channel waits before it calls its connection dead.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {

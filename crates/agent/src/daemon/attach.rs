@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use kato_net::{Expect, Role, Timeouts, Transport, channel};
+use kato_net::{Expect, MESSAGE_BYTES_MAX, Role, Timeouts, Transport, channel};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as ToCoordinator;
 use kato_proto::mesh_v1::agents_client::AgentsClient;
@@ -40,7 +40,11 @@ pub(super) async fn run(
     let datacenter = shared.machine.id.cell.datacenter.clone();
     let expect = Expect::Role(Role::Coordinator(datacenter));
     let timeouts = Timeouts { connect: PAUSE_MAX, keepalive: Duration::from_secs(2) };
-    let client = AgentsClient::new(channel(transport, coordinator.clone(), expect, timeouts));
+    let channel = channel(transport, coordinator.clone(), expect, timeouts);
+    // Every list of assignments has the unit of every instance in it.
+    let client = AgentsClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let mut pause = PAUSE_FIRST;
     loop {
         let began = shared.clock.boot();
@@ -191,3 +195,6 @@ async fn tell(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 mod attach;
 mod config;
 mod failures;
+#[cfg(test)]
+mod fake;
 mod incarnation;
 mod lease;
 mod logs;

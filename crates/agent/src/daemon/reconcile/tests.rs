@@ -28,19 +28,7 @@ fn wanted(assignments: impl IntoIterator<Item = Assignment>) -> Wanted {
 }
 
 fn current(epoch: u64, state: RunState) -> Statuses {
-    let instance: InstanceId = "db@1".parse().unwrap();
-    let status = InstanceStatus {
-        instance: instance.clone(),
-        epoch,
-        generation: 1,
-        state,
-        since: kato_core::Timestamp(0),
-        restarts: 0,
-        ports: BTreeMap::new(),
-        pid: None,
-        detail: String::new(),
-    };
-    Arc::new(BTreeMap::from([(instance, status)]))
+    crate::daemon::fake::one(&"db@1".parse().unwrap(), epoch, state)
 }
 
 fn granted(epoch: u64, seconds: u64) -> Deadlines {
