@@ -60,5 +60,6 @@ fn site(provider: &ProviderName, region: &RegionName) -> Option<Site> {
         machines: Vec::new(),
         machines_to_buy_max: 10,
         copies: 0,
+        home: false,
     })
 }

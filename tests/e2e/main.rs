@@ -22,3 +22,4 @@ mod refusals;
 mod restart;
 mod rollout;
 mod session;
+mod singleton;

@@ -1,41 +1,17 @@
 //! A datacenter that is not dead but cut off: its coordinator and agents are frozen, and what they started runs on.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-
 use kato_proto::v1::{Event, RunState};
 use rustix::process::Signal;
 
+use crate::support::lives::Record;
 use crate::support::mesh::{IDLE, Mesh};
-use crate::support::{figure, now, processes, until, wall_ms};
-
-/// When each epoch of the unit was seen alive, first and last, in milliseconds since 1970: what it wrote itself.
-fn lives(record: &Path) -> BTreeMap<u64, (u64, u64)> {
-    let mut lives = BTreeMap::new();
-    for line in fs::read_to_string(record).unwrap_or_default().lines() {
-        // The last line may not be whole.
-        let Some((epoch, at)) = line.split_once(' ') else { continue };
-        let (Ok(epoch), Ok(at)) = (epoch.parse(), at.parse::<u64>()) else { continue };
-        if at > wall_ms() / 2 {
-            let life = lives.entry(epoch).or_insert((at, at));
-            *life = (life.0.min(at), life.1.max(at));
-        }
-    }
-    lives
-}
+use crate::support::{figure, now, processes, until};
 
 #[test]
 fn a_singleton_that_is_cut_off_is_killed_before_its_next_copy_starts() {
     let mesh = Mesh::start();
-    let record = mesh.home().join("lives");
-    // Every fifty milliseconds a line of its own: epoch and time.
-    let service = format!(
-        "ExecStart=/bin/sh -c 'while :; do echo \"$$KATO_EPOCH $$(date +%%s%%3N)\" >> {}; \
-         sleep 0.05; done'",
-        record.display()
-    );
-    let single = mesh.unit("single.service", &service, "Singleton=yes");
+    let record = Record::new(&mesh.home());
+    let single = mesh.unit("single.service", &record.exec_start(0), "Singleton=yes");
     let plain = mesh.unit("plain.service", IDLE, "");
     mesh.run(&[&single, &plain]);
     let (first, plain) = (mesh.instance("single@1").unwrap(), mesh.instance("plain@1").unwrap());
@@ -53,7 +29,7 @@ fn a_singleton_that_is_cut_off_is_killed_before_its_next_copy_starts() {
     figure("from a cut to the singleton running elsewhere", now().saturating_sub(began));
     assert!(second.epoch > first.epoch);
     until("the second copy has written", || {
-        lives(&record).contains_key(&second.epoch).then_some(())
+        record.lives().contains_key(&second.epoch).then_some(())
     });
     until("plain@1 runs elsewhere", || {
         mesh.instance("plain@1")
@@ -73,9 +49,9 @@ fn a_singleton_that_is_cut_off_is_killed_before_its_next_copy_starts() {
     let copies = processes::copies(&mesh.data(), "single@1");
     assert_eq!(copies.iter().map(|copy| copy.epoch).collect::<Vec<_>>(), [second.epoch]);
 
-    let (first, second) = (lives(&record)[&first.epoch], lives(&record)[&second.epoch]);
-    assert!(first.1 < second.0, "two singletons at once: {first:?} and {second:?}");
+    let (first, second) = (record.lives()[&first.epoch], record.lives()[&second.epoch]);
+    record.one_at_a_time();
     let gap = std::time::Duration::from_millis(second.0 - first.1);
     figure("between the two copies of the singleton", gap);
-    assert_eq!(lives(&record).len(), 2, "{:?}", lives(&record));
+    assert_eq!(record.lives().len(), 2, "{:?}", record.lives());
 }

@@ -94,3 +94,20 @@ fn a_change_that_cannot_start_stops_there() {
 fn a_change_whose_preparation_fails_stops_there() {
     does_not_get_past("ExecStartPre=/bin/false\nExecStart=/bin/sleep infinity", ENDED);
 }
+
+/// Restart= starts it again and again: each time it runs, and never for long.
+#[test]
+fn a_change_that_runs_for_a_moment_stops_there() {
+    let mesh = Mesh::start();
+    mesh.run(&[&unit(&mesh, "ExecStart=/bin/sleep infinity")]);
+    let service = "ExecStart=/bin/sh -c 'sleep 0.5; exit 1'\nRestart=always\nRestartSec=0.1\n\
+                   [Unit]\nStartLimitIntervalSec=0\n[Service]";
+    mesh.kato(&["apply", "-y", &unit(&mesh, service)]).code(0);
+    let restarted = until("the first one was started again and again, and nothing follows", || {
+        let instances = Some(mesh.instances("roll")).filter(|all| all.len() == 3)?;
+        let changed: Vec<_> = instances.iter().filter(|one| one.generation == 2).collect();
+        assert!(changed.len() <= 1, "it went on: {instances:#?}");
+        changed.first().filter(|one| one.restarts >= 10).map(|one| one.restarts)
+    });
+    assert!(restarted >= 10);
+}

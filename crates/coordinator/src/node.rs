@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_net::task::{OnError, TaskError, Tasks};
-use kato_net::{Timeouts, incoming};
-use kato_proto::{FILE_DESCRIPTOR_SET, mesh_v1, v1};
+use kato_net::{MESSAGE_BYTES_MAX, Timeouts, incoming};
+use kato_proto::mesh_v1::agents_server::AgentsServer;
+use kato_proto::mesh_v1::reports_server::ReportsServer;
+use kato_proto::{FILE_DESCRIPTOR_SET, v1};
 use kato_raft::{Mesh, StoreError};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -188,10 +190,11 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
     Server::builder()
         .layer(AccessLayer)
         .add_service(context.mesh.service())
-        .add_service(mesh_v1::reports_server::ReportsServer::new(ReportService {
-            context: context.clone(),
-        }))
-        .add_service(mesh_v1::agents_server::AgentsServer::new(agents))
+        .add_service(
+            ReportsServer::new(ReportService { context: context.clone() })
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(v1::workloads_server::WorkloadsServer::new(WorkloadService {
             reading: reading.clone(),
         }))

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod lives;
 pub(crate) mod mesh;
 pub(crate) mod needs;
 pub(crate) mod peers;

@@ -149,7 +149,7 @@ impl WorkloadService {
 fn try_out(state: &State, command: Command) -> Result<(), Status> {
     let batch = Batch { at: state.time, commands: vec![command] };
     let outcomes = state.clone().apply(&batch);
-    let refused = outcomes.into_iter().filter_map(Result::err).next();
+    let refused = outcomes.into_iter().find_map(Result::err);
     refused.map_or(Ok(()), |rejection| Err(status::from_rejection(&rejection)))
 }
 
