@@ -44,14 +44,19 @@ pub(crate) fn lease_is_over(lease: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    /// The table in `docs/leases.md`.
     #[test]
-    fn a_leaders_crash_is_shorter_than_a_lease() {
-        for rtt in [1, 50, 250] {
-            let timing = Timing::for_rtt_ms(rtt).unwrap();
+    fn waits_follow_from_the_round_trip_time() {
+        for (rtt_ms, lease_ms, silence_ms, machine_silence_ms, over_ms) in
+            [(5, 5_400, 2_000, 4_000, 6_009), (250, 26_220, 8_740, 17_480, 27_249)]
+        {
+            let timing = Timing::for_rtt_ms(rtt_ms).unwrap();
             let patience = Patience::from(timing);
-            assert!(patience.lease >= timing.failover() * 3);
-            assert!(patience.silence >= patience.report * 3);
-            assert!(lease_is_over(patience.lease) > patience.lease + MARGIN);
+            let over = lease_is_over(patience.lease);
+            let waits = [patience.lease, patience.silence, patience.machine_silence, over];
+            let expected = [lease_ms, silence_ms, machine_silence_ms, over_ms];
+            assert_eq!(waits.map(|wait| wait.as_millis()), expected, "{rtt_ms} ms");
+            assert!(patience.report * 3 <= patience.silence, "a lost report is no silence");
         }
     }
 }
