@@ -56,6 +56,9 @@ pub(crate) struct Assigned {
     pub(crate) host: String,
     /// When to rotate the output.
     pub(crate) output_bytes_max: u64,
+    /// How often it has been started again before.
+    #[serde(default)]
+    pub(crate) restarts: u32,
 }
 
 impl Assigned {
@@ -91,13 +94,13 @@ impl Assigned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum End {
-    /// It ended by itself, and its unit says that this is the end.
+    /// It ended by itself, or was killed with its shim, and its unit says that this is the end.
     Own,
     /// It was told to stop.
     Stopped,
     /// Its deadline came.
     Fenced,
-    /// Its shim was killed or told to end, or the machine went down.
+    /// Its shim was killed or told to end, or the machine went down: it may come back.
     Lost,
 }
 
@@ -142,7 +145,7 @@ impl Recorded {
             generation: assigned.generation,
             state: RunState::Starting,
             since_ms: at.0,
-            restarts: 0,
+            restarts: assigned.restarts,
             ports: assigned.ports.clone(),
             pid: None,
             detail: String::new(),

@@ -36,6 +36,9 @@ pub(super) struct Keeper {
     /// Whether there may be a shim that does not answer, or processes that do not die. Until that is settled,
     /// nothing is started, and no stop is said to be done.
     unreached: bool,
+    /// Whether this agent has started or followed the shim. One that is gone then was killed; one that an agent does
+    /// not find when it starts may have gone with the machine.
+    met: bool,
     known: Option<Recorded>,
     /// The newest epoch and generation that were told to stop.
     stopped: Option<(u64, u64)>,
@@ -65,6 +68,7 @@ impl Keeper {
             shared,
             link: None,
             unreached: false,
+            met: false,
             known: None,
             stopped: None,
             stops: Vec::new(),
@@ -238,6 +242,7 @@ impl Keeper {
         let _ = reply.send(launched.map(|starting| {
             // From here on the shim answers for it, and the status says what becomes of it.
             self.unreached = true;
+            self.met = true;
             self.learn(starting);
         }));
     }

@@ -27,6 +27,12 @@ pub(super) fn launch(
     let lock = lock.ok_or_else(|| Error::StillRuns(instance()))?;
     let had = home.assigned().map_err(failed("read what was assigned to"))?;
     let had = had.map(|assigned| assigned.ports).unwrap_or_default();
+    let before = home.recorded().map_err(failed("read the status of"))?;
+    let same = before.filter(|before| {
+        (before.epoch, before.generation) == (assignment.epoch, assignment.generation)
+    });
+    // What was written before a shim that could not be spawned has no end, and counts for nothing.
+    let restarts = same.map_or(0, |b| b.restarts.saturating_add(u32::from(b.end.is_some())));
     let assigned = Assigned {
         instance: assignment.instance.to_string(),
         epoch: assignment.epoch,
@@ -42,6 +48,7 @@ pub(super) fn launch(
         datacenter: shared.config.datacenter.to_string(),
         host: shared.config.host.clone(),
         output_bytes_max: shared.config.output_bytes_max,
+        restarts,
     };
     let starting = Recorded::starting(&assigned, shared.clock.wall());
     home.assign(&assigned).map_err(failed("write the assignment of"))?;

@@ -27,6 +27,7 @@ pub use guard::KILL_MARGIN;
 use kato_net::clock::{Clock, SystemClock};
 use kato_net::task::{OnError, TaskError, Tasks};
 use kato_units::engine::RunState;
+use rustix::process::Signal;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ use self::child::Children;
 use self::guard::{Guard, Interrupt, Killer, raise};
 use self::output::Output;
 use self::publish::Publisher;
+use self::restart::Exit;
 use self::run::Runner;
 use self::socket::Socket;
 use self::supervise::Supervisor;
@@ -85,6 +87,14 @@ pub fn run(directory: &Path) -> Result<(), Error> {
         .build()
         .map_err(cannot("start its runtime"))?;
     runtime.block_on(live(directory, assigned, &lock))
+}
+
+/// Whether a unit is started again whose shim was killed. To the unit that is what the death of its main process by
+/// SIGKILL is, and its `Restart=` decides (systemd.service(5)).
+pub(crate) fn restarts_when_killed(assigned: &Assigned, directory: &Path) -> bool {
+    let killed = Exit::Signal(Signal::KILL.as_raw());
+    command::service(assigned, directory)
+        .is_ok_and(|service| killed.result(&service).restarts(service.restart))
 }
 
 /// Makes sure that no other shim owns the directory. The engine hands its lock over as standard input, so that

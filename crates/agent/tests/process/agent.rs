@@ -82,21 +82,41 @@ pub(crate) async fn a_killed_agent_leaves_its_units_running_and_starts_no_second
     assert!(!runs(pid) && !runs(child));
 }
 
-pub(crate) async fn a_killed_shim_takes_its_unit_along() {
+pub(crate) async fn a_killed_shim_takes_its_unit_along_which_returns_if_it_restarts() {
     let bench = Bench::new();
     let sandbox = bench.open().await;
-    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let unit = format!("{FAMILY}\nRestart=on-failure");
+    sandbox.start(assignment("family", &unit), None).await.unwrap();
     let pid = main_pid(&running(&sandbox, "family@1").await);
     let child: i32 = bench.state("family@1", "child").await.trim().parse().unwrap();
     kill(parent(pid));
     let status = ended(&sandbox, "family@1").await;
     assert_eq!(status.state, RunState::Failed);
-    assert!(status.detail.starts_with("its shim was killed"), "{}", status.detail);
+    let expected = "its shim was killed; no process of it is left; it is to start again";
+    assert_eq!(status.detail, expected);
     assert!(!runs(pid) && !runs(child));
-    // That was not the unit's doing, so it may come back.
-    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
-    let status = until(&sandbox, "family@1", |s| s.state == RunState::Running).await;
+    sandbox.start(assignment("family", &unit), None).await.unwrap();
+    let status = running(&sandbox, "family@1").await;
     assert_ne!(main_pid(&status), pid);
+    assert_eq!(status.restarts, 1);
+}
+
+pub(crate) async fn a_killed_shim_is_the_end_of_a_unit_that_does_not_restart() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let pid = main_pid(&running(&sandbox, "family@1").await);
+    kill(parent(pid));
+    let failed = ended(&sandbox, "family@1").await;
+    assert!(failed.detail.ends_with("by its Restart= it is not started again"), "{failed:?}");
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    assert_eq!(sandbox.current()[&id("family@1")], failed);
+    // The next agent knows it, too.
+    sandbox.close().await.unwrap();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    assert_eq!(sandbox.current()[&id("family@1")], failed);
+    assert!(bench.processes().is_empty());
 }
 
 pub(crate) async fn what_a_shim_left_behind_is_killed_at_the_next_start() {

@@ -7,6 +7,7 @@
 )]
 
 mod agent;
+mod daemon;
 mod deadline;
 mod life;
 mod output;
@@ -69,9 +70,12 @@ fn trials() -> Vec<Trial> {
         output::output_is_captured_rotated_and_followed,
         agent::a_reopened_sandbox_finds_the_same_process,
         agent::a_killed_agent_leaves_its_units_running_and_starts_no_second_copy,
-        agent::a_killed_shim_takes_its_unit_along,
+        agent::a_killed_shim_takes_its_unit_along_which_returns_if_it_restarts,
+        agent::a_killed_shim_is_the_end_of_a_unit_that_does_not_restart,
         agent::what_a_shim_left_behind_is_killed_at_the_next_start,
         agent::a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_end,
+        daemon::a_unit_whose_shim_is_killed_runs_again_as_its_restart_says,
+        daemon::an_instance_without_a_port_says_so_until_one_is_free,
         deadline::a_singleton_is_gone_before_its_deadline_without_an_agent,
         deadline::an_extended_deadline_keeps_it_running,
         deadline::a_deadline_in_the_past_starts_nothing,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use kato_units::engine::{Error, RunState};
 
 use super::{Keeper, Link};
-use crate::record::{self, End, MESSAGE_BYTES_MAX};
+use crate::record::{self, End, MESSAGE_BYTES_MAX, Recorded};
+use crate::shim;
 use crate::wire::Lines;
 
 /// How long a shim may take until it listens, or until it is gone after its last word.
@@ -59,6 +60,7 @@ impl Keeper {
         match tokio::time::timeout(SHIM_DEADLINE, found).await.map_err(late)?? {
             Ok(stream) => {
                 let (reader, writer) = stream.into_split();
+                self.met = true;
                 self.link = Some(Link { lines: Lines::new(reader, MESSAGE_BYTES_MAX), writer });
                 // Whoever asked before the connection broke, asks again.
                 self.ask_again().await;
@@ -90,21 +92,43 @@ impl Keeper {
         }
         if recorded.end.is_none() {
             self.home.clear().await?;
+            let (end, why) = self.lost(&recorded)?;
             recorded.state = RunState::Failed;
-            recorded.end = Some(End::Lost);
+            recorded.end = Some(end);
             recorded.pid = None;
             recorded.since_ms = self.shared.clock.wall().0;
-            let complaint = self.home.complaint();
-            let gone = "no process of it is left";
-            recorded.explain(&if complaint.is_empty() {
-                format!("its shim was killed or the machine went down; {gone}")
-            } else {
-                format!("its shim failed; {gone}: {complaint}")
-            });
+            recorded.explain(&why);
             self.home.record(&recorded)?;
         }
         self.learn(recorded);
         Ok(())
+    }
+
+    /// Whether what is gone with its shim may come back, and what there is to say of it.
+    fn lost(&self, recorded: &Recorded) -> io::Result<(End, String)> {
+        let complaint = self.home.complaint();
+        let gone = "no process of it is left";
+        let before_all = recorded.state == RunState::Starting && recorded.pid.is_none();
+        if !complaint.is_empty() && before_all {
+            return Ok((End::Lost, format!("its shim failed; {gone}: {complaint}")));
+        }
+        if !self.met {
+            let why = format!("its shim was killed or the machine went down; {gone}");
+            return Ok((End::Lost, why));
+        }
+        let why = if complaint.is_empty() {
+            format!("its shim was killed; {gone}")
+        } else {
+            format!("its shim failed; {gone}: {complaint}")
+        };
+        let assigned = self.home.assigned()?;
+        let again = assigned
+            .is_some_and(|assigned| shim::restarts_when_killed(&assigned, self.home.path()));
+        Ok(if again {
+            (End::Lost, format!("{why}; it is to start again"))
+        } else {
+            (End::Own, format!("{why}; by its Restart= it is not started again"))
+        })
     }
 
     async fn ask_again(&mut self) {
