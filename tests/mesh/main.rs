@@ -2,9 +2,11 @@
 //! certificates of their own, tokio's own time. What the simulator replaces is shown to work here.
 
 mod burst;
+mod coordinator;
 mod failure;
 mod founding;
 mod node;
 mod rejoin;
 mod steady;
+mod watching;
 mod work;

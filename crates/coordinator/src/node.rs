@@ -197,6 +197,7 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
         .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(v1::workloads_server::WorkloadsServer::new(WorkloadService {
             reading: reading.clone(),
+            tasks: Arc::clone(tasks),
         }))
         .add_service(v1::placement_server::PlacementServer::new(PlacementService {
             reading: reading.clone(),

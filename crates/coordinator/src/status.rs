@@ -74,6 +74,11 @@ pub(crate) fn bad_field(field: &str, message: impl Into<String>) -> Status {
 
 /// Something that a request names does not exist.
 pub(crate) fn not_found(message: impl Into<String>) -> Status {
-    let details = ErrorDetails::with_error_info("NOT_FOUND", DOMAIN, []);
-    Status::with_error_details(Code::NotFound, message, details)
+    because(Code::NotFound, "NOT_FOUND", message)
+}
+
+/// Any other failure. Programs tell it from others of its code by the reason.
+pub(crate) fn because(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    Status::with_error_details(code, message, details)
 }

@@ -8,6 +8,7 @@ mod placement;
 mod read;
 mod spec;
 mod topology;
+mod watch;
 mod workloads;
 
 pub(crate) use cluster::ClusterService;

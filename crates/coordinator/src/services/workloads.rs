@@ -1,26 +1,21 @@
 //! Workloads: applied, read, deleted, watched.
 
-use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::Stream;
 use kato_core::{
     Batch, Command, Decision, MicroDollars, RejectionKind, Revision, State, Workload, WorkloadName,
 };
+use kato_net::task::Tasks;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::Reading;
-use super::driven::Driven;
 use super::read::page;
 use super::spec::{Wanted, from_fields, from_unit};
+use super::{Reading, watch};
 use crate::planner::Plan;
 use crate::{status, view};
 
@@ -28,14 +23,11 @@ use crate::{status, view};
 const FORWARDED: &str = "kato-forwarded";
 /// How often a plan is made anew when the state changed under it.
 const TRIES: u32 = 8;
-/// Changes that may wait for one watcher; a slower one is cut off and comes back with the last revision.
-const WATCHED_MAX: usize = 256;
-/// The shortest time between two looks of a watch.
-const WATCH_PACE: Duration = Duration::from_millis(100);
 
 /// Answers about workloads.
 pub(crate) struct WorkloadService {
     pub(crate) reading: Reading,
+    pub(crate) tasks: Arc<Tasks>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -237,60 +229,20 @@ impl pb::workloads_server::Workloads for WorkloadService {
         Ok(Response::new(pb::DeleteWorkloadResponse { revision: applied.revision.0 }))
     }
 
-    type WatchStream =
-        Pin<Box<dyn Stream<Item = Result<pb::WatchWorkloadsResponse, Status>> + Send>>;
+    type WatchStream = ReceiverStream<watch::Message>;
 
     async fn watch(
         &self,
         request: Request<pb::WatchWorkloadsRequest>,
     ) -> Answer<Self::WatchStream> {
-        self.reading.at(pb::Consistency::Linearizable).await?;
-        let (sender, receiver) = mpsc::channel(WATCHED_MAX);
         let since = Revision(request.into_inner().since_revision);
-        let watching = watch(self.reading.clone(), since, sender);
-        // The stream drives its own work: when the client goes, both end.
-        let stream =
-            Driven { work: Some(Box::pin(watching)), items: ReceiverStream::new(receiver) };
-        Ok(Response::new(Box::pin(stream)))
-    }
-}
-
-type Sender = mpsc::Sender<Result<pb::WatchWorkloadsResponse, Status>>;
-
-/// Sends workloads as they change, until the client goes.
-async fn watch(reading: Reading, since: Revision, sender: Sender) {
-    use pb::watch_workloads_response::Event;
-    let mut views = reading.context.mesh.watch();
-    let mut known: BTreeMap<WorkloadName, Revision> = BTreeMap::new();
-    loop {
-        views.borrow_and_update();
-        let snapshot = reading.here();
-        let revision = snapshot.view.state.revision.0;
-        let whole = snapshot.whole();
-        let mut messages = Vec::new();
-        for (name, workload) in &snapshot.view.state.workloads {
-            let seen = known.insert(name.clone(), workload.revision);
-            let news = seen.map_or(workload.revision > since, |seen| seen != workload.revision);
-            if news {
-                messages.push(Event::Changed(whole.workload(workload)));
-            }
+        let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
+        let reached = snapshot.view.state.revision;
+        if since > reached {
+            // Nothing would be sent until then, and what was missed never.
+            let text = format!("{since} is of another mesh, this one is at {reached}: begin at 0");
+            return Err(status::bad_field("since_revision", text));
         }
-        known.retain(|name, _| {
-            let there = snapshot.view.state.workloads.contains_key(name);
-            if !there {
-                messages.push(Event::Deleted(name.to_string()));
-            }
-            there
-        });
-        for event in messages {
-            let message = pb::WatchWorkloadsResponse { revision, event: Some(event) };
-            if sender.send(Ok(message)).await.is_err() {
-                return;
-            }
-        }
-        tokio::time::sleep(WATCH_PACE).await;
-        if views.changed().await.is_err() {
-            return;
-        }
+        Ok(Response::new(watch::start(self.reading.clone(), &self.tasks, since)))
     }
 }

@@ -1,0 +1,132 @@
+//! A whole coordinator in this process, alone in its mesh and with nobody to sell it machines: what its services say
+//! to a real client is what counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kato_coordinator::{Config, Coordinator, StartError, Tls, World};
+use kato_core::{Coordinates, DatacenterSpec, Offer};
+use kato_net::clock::{Clock, SystemClock};
+use kato_net::pki::{Authority, Host, Overwrite};
+use kato_net::tls::{Credentials, TlsTransport};
+use kato_net::{Expect, Role, Timeouts, Transport, channel};
+use kato_placement::Catalogue;
+use kato_proto::v1;
+use kato_raft::{DirDisk, Flush, Member, Timing};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use v1::workloads_client::WorkloadsClient;
+
+/// How long the certificates are valid.
+const VALIDITY: Duration = Duration::from_hours(1);
+
+/// The coordinator of `dub`, and an operator's connection to it.
+pub(crate) struct Alone {
+    pub(crate) calls: Channel,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), StartError>>,
+    _directory: TempDir,
+}
+
+fn transport(directory: &Path, name: &str) -> Result<Arc<dyn Transport>> {
+    let path = |name: String| directory.join(name);
+    let (pem, key) = (path(format!("{name}.pem")), path(format!("{name}-key.pem")));
+    let credentials = Credentials::load(&path("ca.pem".to_owned()), &pem, &key)?;
+    Ok(Arc::new(TlsTransport::new(credentials, Arc::new(SystemClock))?))
+}
+
+fn config(directory: &Path, address: String) -> Result<Config> {
+    let member = Member { datacenter: "dub".parse()?, address: address.clone() };
+    Ok(Config {
+        domain: "demo.com".parse()?,
+        member: 1,
+        members: BTreeMap::from([(1, member)]),
+        datacenter: DatacenterSpec {
+            name: "dub".parse()?,
+            location: Coordinates::from_degrees(53.4, -6.3)?,
+            address: address.clone(),
+            regions: BTreeSet::new(),
+            cells: BTreeMap::new(),
+        },
+        listen: address,
+        data_dir: directory.join("data"),
+        tls: Tls {
+            ca: directory.join("ca.pem"),
+            certificate: directory.join("dub.pem"),
+            key: directory.join("dub-key.pem"),
+        },
+        authority: None,
+        timing: Timing::for_rtt_ms(1)?,
+        catalog: None,
+        sandbox: None,
+    })
+}
+
+impl Alone {
+    pub(crate) async fn start() -> Result<Self> {
+        let directory = TempDir::new()?;
+        let now = SystemClock.wall();
+        let root = Authority::root("demo.com".parse()?, now, VALIDITY)?;
+        root.store(directory.path(), "ca", Overwrite::Refuse)?;
+        let hosts: Vec<Host> = vec!["127.0.0.1".parse()?];
+        for (name, role, hosts) in [
+            ("dub", Role::Coordinator("dub".parse()?), &hosts[..]),
+            ("ada", Role::Operator("ada".parse()?), &[]),
+        ] {
+            let issued = root.issue(role, hosts, now, VALIDITY)?;
+            issued.store(directory.path(), name, Overwrite::Refuse)?;
+        }
+        // The coordinator must know its own address before it listens.
+        let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let config = config(directory.path(), free.clone())?;
+        let world = World {
+            transport: transport(directory.path(), "dub")?,
+            clock: Arc::new(SystemClock),
+            disk: Arc::new(DirDisk::open(&config.data_dir)?),
+            provider: None,
+            catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
+            flush: Flush::Thread,
+            seed: 1,
+        };
+        let coordinator = Coordinator::start(config, world).await?;
+        let operator = transport(directory.path(), "ada")?;
+        let calls = channel(operator, free, Expect::AnyCoordinator, Timeouts::default());
+        let shutdown = coordinator.shutdown();
+        let running = tokio::spawn(coordinator.join());
+        Ok(Self { calls, shutdown, running, _directory: directory })
+    }
+
+    /// The service for workloads.
+    pub(crate) fn workloads(&self) -> WorkloadsClient<Channel> {
+        WorkloadsClient::new(self.calls.clone())
+    }
+
+    /// Applies a workload whose unit is at least so large, and returns its revision.
+    pub(crate) async fn apply(&self, name: &str, bytes: usize) -> Result<u64> {
+        let filling = "#".repeat(bytes);
+        let text = format!("{filling}\n[Service]\nExecStart=/bin/{name}\n");
+        let unit = v1::UnitFile { file_name: format!("{name}.service"), text };
+        let source = Some(v1::apply_request::Source::Unit(unit));
+        let request = v1::ApplyRequest { source, ..v1::ApplyRequest::default() };
+        let answer = self.workloads().apply(request).await?.into_inner();
+        Ok(answer.workload.context("the workload that was applied")?.revision)
+    }
+
+    /// Deletes a workload.
+    pub(crate) async fn delete(&self, name: &str) -> Result<u64> {
+        let name = name.to_owned();
+        let request = v1::DeleteWorkloadRequest { name, expected_revision: None };
+        Ok(self.workloads().delete(request).await?.into_inner().revision)
+    }
+
+    pub(crate) async fn stop(self) -> Result<()> {
+        drop(self.calls);
+        self.shutdown.cancel();
+        Ok(self.running.await??)
+    }
+}
