@@ -20,7 +20,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use v1::cluster_client::ClusterClient;
 use v1::workloads_client::WorkloadsClient;
+
+use crate::node::PATIENCE;
 
 /// How long the certificates are valid.
 const VALIDITY: Duration = Duration::from_hours(1);
@@ -67,6 +70,17 @@ fn config(directory: &Path, address: String) -> Result<Config> {
     })
 }
 
+/// Waits until it leads: before, it can decide nothing.
+async fn leads(calls: &Channel) {
+    let mut cluster = ClusterClient::new(calls.clone());
+    while match cluster.get_status(v1::GetStatusRequest::default()).await {
+        Ok(status) => status.into_inner().leader.is_empty(),
+        Err(_) => true,
+    } {
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Alone {
     pub(crate) async fn start() -> Result<Self> {
         let directory = TempDir::new()?;
@@ -98,6 +112,7 @@ impl Alone {
         let calls = channel(operator, free, Expect::AnyCoordinator, Timeouts::default());
         let shutdown = coordinator.shutdown();
         let running = tokio::spawn(coordinator.join());
+        tokio::time::timeout(PATIENCE, leads(&calls)).await.context("it does not lead")?;
         Ok(Self { calls, shutdown, running, _directory: directory })
     }
 

@@ -6,6 +6,7 @@ mod coordinator;
 mod failure;
 mod founding;
 mod node;
+mod pages;
 mod rejoin;
 mod steady;
 mod watching;

@@ -12,6 +12,8 @@ pub use convert::{Field, InvalidMessage};
 pub use generated::mesh::v1 as mesh_v1;
 pub use generated::store::v1 as store_v1;
 pub use generated::v1;
+/// What every message is: for those that must know how large one is, without a dependency of their own on prost.
+pub use prost::Message;
 
 /// Every message and service, for gRPC's server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kato.bin"));

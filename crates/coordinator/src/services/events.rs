@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::Reading;
 use super::driven::Driven;
-use super::read::page;
+use super::page::page;
 use crate::view;
 
 /// Events that may wait for one watcher.
@@ -42,10 +42,9 @@ impl pb::events_server::Events for EventService {
         let events = snapshot.view.state.events.iter().enumerate();
         let wanted = events.filter(|(_, event)| about(event, &request.subject));
         // Several events share a revision; their place in the history tells them apart.
-        let named = wanted.map(|(place, event)| {
-            (format!("{:020}-{place:06}", event.revision.0), view::event(event))
-        });
-        let (events, next_page_token) = page(named, request.page)?;
+        let named =
+            wanted.map(|(place, event)| (format!("{:020}-{place:06}", event.revision.0), event));
+        let (events, next_page_token) = page(named, request.page, view::event)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListEventsResponse { read, events, next_page_token }))
     }

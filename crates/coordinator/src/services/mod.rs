@@ -4,6 +4,7 @@ mod cluster;
 mod driven;
 mod events;
 mod logs;
+mod page;
 mod placement;
 mod read;
 mod spec;

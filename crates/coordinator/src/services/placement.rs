@@ -5,7 +5,7 @@ use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
-use super::read::page;
+use super::page::page;
 use super::spec::{from_fields, from_unit};
 use super::workloads::name;
 use crate::{status, view};
@@ -45,9 +45,9 @@ impl pb::placement_server::Placement for PlacementService {
         // Numbers are padded, so that the order of tokens is the order of instances.
         let order = |id: &InstanceId| format!("{}@{:010}", id.workload, id.number);
         let named = wanted.map(|instance| (order(&instance.id), instance));
-        let (taken, next_page_token) = page(named, request.page)?;
         let whole = snapshot.whole();
-        let instances = taken.into_iter().map(|instance| whole.instance(instance)).collect();
+        let (instances, next_page_token) =
+            page(named, request.page, |instance| whole.instance(instance))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListPlacementsResponse { read, instances, next_page_token }))
     }

@@ -1,4 +1,4 @@
-//! What reading services share: a state as fresh as asked for, and pages.
+//! What reading services share: a state as fresh as asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,6 @@ use crate::pulse::Pulse;
 use crate::reports::Report;
 use crate::status;
 use crate::view::Whole;
-
-/// Items on a page that asks for no number, and the most that one may ask for.
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1_000;
 
 /// Reads for the services.
 #[derive(Clone)]
@@ -75,29 +71,4 @@ impl Snapshot {
         let Self { view, reports, now, silence, .. } = self;
         Whole { state: &view.state, reports, now: *now, silence: *silence }
     }
-}
-
-/// Takes one page out of things that are in the order of their names. The token is the last name of the page before;
-/// the second result is the token of the next page, empty on the last one.
-pub(crate) fn page<T>(
-    items: impl Iterator<Item = (String, T)>,
-    page: Option<pb::Page>,
-) -> Result<(Vec<T>, String), Status> {
-    let page = page.unwrap_or_default();
-    let size = match page.size as usize {
-        0 => PAGE_DEFAULT,
-        size @ 1..=PAGE_MAX => size,
-        size => {
-            return Err(status::bad_field("page.size", format!("{size} is over {PAGE_MAX}")));
-        }
-    };
-    let mut items_taken = Vec::new();
-    let mut last = String::new();
-    let mut items = items.skip_while(|(name, _)| !page.token.is_empty() && *name <= page.token);
-    for (name, item) in items.by_ref().take(size) {
-        last = name;
-        items_taken.push(item);
-    }
-    let token = if items.next().is_some() { last } else { String::new() };
-    Ok((items_taken, token))
 }

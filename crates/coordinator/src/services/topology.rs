@@ -1,11 +1,13 @@
 //! The parts of the mesh, and what can be bought for them.
 
-use kato_core::DatacenterName;
+use std::sync::Arc;
+
+use kato_core::{Cell, CellId, DatacenterName, Offer};
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
-use super::read::page;
+use super::page::page;
 use crate::{status, view};
 
 /// Answers about the topology.
@@ -24,9 +26,8 @@ impl pb::topology_server::Topology for TopologyService {
         let snapshot = self.reading.at(request.get_ref().consistency()).await?;
         let datacenters = snapshot.view.state.datacenters.iter();
         let named = datacenters.map(|(name, datacenter)| (name.to_string(), datacenter));
-        let (taken, next_page_token) = page(named, request.into_inner().page)?;
-        let whole = snapshot.whole();
-        let datacenters = taken.into_iter().map(|found| whole.datacenter(found)).collect();
+        let (whole, asked) = (snapshot.whole(), request.into_inner().page);
+        let (datacenters, next_page_token) = page(named, asked, |found| whole.datacenter(found))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListDatacentersResponse { read, datacenters, next_page_token }))
     }
@@ -40,9 +41,8 @@ impl pb::topology_server::Topology for TopologyService {
         let mut named: Vec<_> =
             state.cells.iter().map(|(id, cell)| (id.to_string(), (id, cell))).collect();
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (taken, next_page_token) = page(named.into_iter(), request.into_inner().page)?;
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let cells = taken.into_iter().map(|(id, cell)| {
+        let message = |(id, cell): (&CellId, &Cell)| {
             let datacenter = state.datacenters.get(&id.datacenter);
             let limits = datacenter.and_then(|datacenter| datacenter.spec.cells.get(&id.cell));
             pb::Cell {
@@ -52,8 +52,8 @@ impl pb::topology_server::Topology for TopologyService {
                 orders: count(cell.orders.len()),
                 free: Some(view::resources(state.cell_free(id))),
             }
-        });
-        let cells = cells.collect();
+        };
+        let (cells, next_page_token) = page(named.into_iter(), request.into_inner().page, message)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListCellsResponse { read, cells, next_page_token }))
     }
@@ -66,9 +66,9 @@ impl pb::topology_server::Topology for TopologyService {
         let machines = snapshot.view.state.machines.iter();
         let mut named: Vec<_> = machines.map(|(id, machine)| (id.to_string(), machine)).collect();
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let (taken, next_page_token) = page(named.into_iter(), request.into_inner().page)?;
-        let whole = snapshot.whole();
-        let machines = taken.into_iter().map(|machine| whole.machine(machine)).collect();
+        let (whole, asked) = (snapshot.whole(), request.into_inner().page);
+        let (machines, next_page_token) =
+            page(named.into_iter(), asked, |machine| whole.machine(machine))?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListMachinesResponse { read, machines, next_page_token }))
     }
@@ -102,12 +102,15 @@ impl pb::topology_server::Topology for TopologyService {
             .collect();
         offers.sort_by(|a, b| (a.0, a.1, &a.2.kind).cmp(&(b.0, b.1, &b.2.kind)));
         // Padded, so that the order of tokens is the order of prices.
-        let named = offers.into_iter().enumerate().map(|(place, (_, name, offer))| {
-            let offer = Some(view::offer(offer));
-            let datacenter = name.to_string();
-            (format!("{place:010}"), pb::DatacenterOffer { datacenter, offer })
-        });
-        let (offers, next_page_token) = page(named, request.page)?;
+        let named = offers
+            .into_iter()
+            .enumerate()
+            .map(|(place, (_, name, offer))| (format!("{place:010}"), (name, offer)));
+        let message = |(name, offer): (&DatacenterName, &Arc<Offer>)| pb::DatacenterOffer {
+            datacenter: name.to_string(),
+            offer: Some(view::offer(offer)),
+        };
+        let (offers, next_page_token) = page(named, request.page, message)?;
         Ok(Response::new(pb::ListOffersResponse { offers, next_page_token }))
     }
 }

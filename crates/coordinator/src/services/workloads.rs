@@ -13,7 +13,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::read::page;
+use super::page::page;
 use super::spec::{Wanted, from_fields, from_unit};
 use super::{Reading, watch};
 use crate::planner::Plan;
@@ -208,9 +208,8 @@ impl pb::workloads_server::Workloads for WorkloadService {
         let snapshot = self.reading.at(consistency).await?;
         let workloads = snapshot.view.state.workloads.iter();
         let named = workloads.map(|(name, workload)| (name.to_string(), workload));
-        let (taken, next_page_token) = page(named, request.into_inner().page)?;
-        let whole = snapshot.whole();
-        let workloads = taken.into_iter().map(|workload| whole.workload(workload)).collect();
+        let (whole, asked) = (snapshot.whole(), request.into_inner().page);
+        let (workloads, next_page_token) = page(named, asked, |found| whole.workload(found))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListWorkloadsResponse { read, workloads, next_page_token }))
     }
