@@ -15,6 +15,12 @@ pub(crate) struct PlacementService {
     pub(crate) reading: Reading,
 }
 
+/// What a page may end with. The order of tokens is the order of instances: numbers are padded, and a space comes
+/// before all that a workload's name may go on with, as `web` does before `web-2`.
+fn token(id: &InstanceId) -> String {
+    format!("{} {:010}", id.workload, id.number)
+}
+
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -42,9 +48,7 @@ impl pb::placement_server::Placement for PlacementService {
         let snapshot = self.reading.at(consistency).await?;
         let instances = snapshot.view.state.instances.values();
         let wanted = instances.filter(|i| only.as_ref().is_none_or(|only| i.id.workload == *only));
-        // Numbers are padded, so that the order of tokens is the order of instances.
-        let order = |id: &InstanceId| format!("{}@{:010}", id.workload, id.number);
-        let named = wanted.map(|instance| (order(&instance.id), instance));
+        let named = wanted.map(|instance| (token(&instance.id), instance));
         let whole = snapshot.whole();
         let (instances, next_page_token) =
             page(named, request.page, |instance| whole.instance(instance))?;
@@ -69,5 +73,19 @@ impl pb::placement_server::Placement for PlacementService {
             decision: unplaceable.or(placed).map(|decision| view::decision(decision)),
             read: Some(snapshot.info),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_in_the_order_of_instances() {
+        let names = ["we@1", "web@1", "web@2", "web@10", "web-2@1", "web2@1", "webb@1"];
+        let ids: Vec<InstanceId> = names.iter().map(|name| name.parse().unwrap()).collect();
+        assert!(ids.is_sorted(), "as the state has them");
+        let tokens: Vec<String> = ids.iter().map(token).collect();
+        assert!(tokens.is_sorted(), "{tokens:?}");
     }
 }
