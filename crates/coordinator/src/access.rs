@@ -6,10 +6,12 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
 use kato_net::{Peer, Role};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
+use tonic::{Code, Status};
 use tower::{Layer, Service};
+
+use crate::status;
 
 /// A role without its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +88,12 @@ fn who(role: &Role) -> Option<Who> {
 /// Whether a peer may call a method.
 fn admit(path: &str, peer: Option<&Arc<Peer>>) -> Result<(), Status> {
     let Some(peer) = peer else {
-        return Err(Status::unauthenticated("a certificate of the mesh is needed"));
+        let text = "a certificate of the mesh is needed";
+        return Err(status::because(Code::Unauthenticated, "NO_CERTIFICATE", text));
     };
     let Some((_, admitted)) = ACCESS.iter().find(|(method, _)| *method == path) else {
-        return Err(Status::unimplemented(format!("there is no method {path}")));
+        let text = format!("there is no method {path}");
+        return Err(status::because(Code::Unimplemented, "NO_SUCH_METHOD", text));
     };
     match who(&peer.identity.role) {
         Some(who) if admitted.contains(&who) => Ok(()),
@@ -101,7 +105,7 @@ fn admit(path: &str, peer: Option<&Arc<Peer>>) -> Result<(), Status> {
                 peer.identity.role,
                 names.join(", ")
             );
-            Err(Status::permission_denied(text))
+            Err(status::denied(text, &names))
         }
     }
 }
@@ -141,5 +145,37 @@ where
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorInfo, StatusExt};
+
+    use super::*;
+
+    fn peer(role: &str) -> Arc<Peer> {
+        let identity = format!("spiffe://demo.com/{role}").parse().unwrap();
+        Arc::new(Peer { identity, address: "127.0.0.1:1".parse().unwrap() })
+    }
+
+    fn refused(path: &str, peer: Option<&Arc<Peer>>) -> (Code, ErrorInfo) {
+        let status = admit(path, peer).unwrap_err();
+        let info = status.get_details_error_info().expect("a program can tell why");
+        assert_eq!(info.domain, "kato");
+        (status.code(), info)
+    }
+
+    #[test]
+    fn a_refusal_says_to_programs_why_and_who_would_be_admitted() {
+        let reader = peer("reader/grafana");
+        let (code, info) = refused("/kato.v1.Workloads/Apply", Some(&reader));
+        assert_eq!((code, &*info.reason), (Code::PermissionDenied, "ROLE_NOT_ADMITTED"));
+        assert_eq!(info.metadata["roles"], "operator,coordinator");
+        let (code, info) = refused("/kato.v1.Workloads/Drop", Some(&reader));
+        assert_eq!((code, &*info.reason), (Code::Unimplemented, "NO_SUCH_METHOD"));
+        let (code, info) = refused("/kato.v1.Workloads/Get", None);
+        assert_eq!((code, &*info.reason), (Code::Unauthenticated, "NO_CERTIFICATE"));
+        admit("/kato.v1.Workloads/Get", Some(&reader)).unwrap();
     }
 }

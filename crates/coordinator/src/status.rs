@@ -82,3 +82,10 @@ pub(crate) fn because(code: Code, reason: &str, message: impl Into<String>) -> S
     let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
     Status::with_error_details(code, message, details)
 }
+
+/// The caller's role does not do; it would have to be one of these.
+pub(crate) fn denied(message: impl Into<String>, roles: &[String]) -> Status {
+    let roles = [("roles".to_owned(), roles.join(","))];
+    let details = ErrorDetails::with_error_info("ROLE_NOT_ADMITTED", DOMAIN, roles);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}

@@ -10,7 +10,7 @@ use kato_net::{Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::session::Session;
 use super::{Leases, LogRelay, Seen};
@@ -29,8 +29,12 @@ pub(crate) struct AgentService {
 fn caller<T>(request: &Request<T>) -> Result<MachineId, Status> {
     match request.extensions().get::<Arc<Peer>>().map(|peer| &peer.identity.role) {
         Some(Role::Agent(machine)) => Ok(machine.clone()),
-        _ => Err(Status::permission_denied("only agents may speak of machines")),
+        _ => Err(status::denied("only agents may speak of machines", &["agent".to_owned()])),
     }
+}
+
+fn unread() -> Status {
+    status::because(Code::Cancelled, "NOT_READ", "nobody reads this log any more")
 }
 
 #[tonic::async_trait]
@@ -44,19 +48,19 @@ impl pb::agents_server::Agents for AgentService {
         let machine = caller(&request)?;
         if machine.cell.datacenter != self.context.datacenter {
             let text = format!("this is the coordinator of {}", self.context.datacenter);
-            return Err(Status::failed_precondition(text));
+            return Err(status::because(Code::FailedPrecondition, "OTHER_DATACENTER", text));
         }
         let mut messages = request.into_inner();
         let first = messages.message().await?.and_then(|message| message.message);
         let Some(Message::Hello(hello)) = first else {
-            return Err(Status::invalid_argument("an agent says hello first"));
+            return Err(status::bad_field("hello", "an agent says hello first"));
         };
-        let spec = hello.machine.ok_or_else(|| Status::invalid_argument("hello has no machine"))?;
-        let spec = MachineSpec::try_from(spec)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let wrong = |text: String| status::bad_field("hello.machine", text);
+        let spec = hello.machine.ok_or_else(|| wrong("there is none".to_owned()))?;
+        let spec = MachineSpec::try_from(spec).map_err(|error| wrong(error.to_string()))?;
         if spec.id != machine {
             let text = format!("the certificate is {machine}'s, not {}'s", spec.id);
-            return Err(Status::permission_denied(text));
+            return Err(status::because(Code::PermissionDenied, "OTHER_MACHINE", text));
         }
         let incarnation = spec.incarnation;
         let joined = self.context.commit_one(Command::JoinMachine(spec)).await;
@@ -83,7 +87,7 @@ impl pb::agents_server::Agents for AgentService {
         let machine = caller(&request)?;
         let mut chunks = request.into_inner();
         let Some(first) = chunks.message().await? else {
-            return Err(Status::invalid_argument("a log has at least one chunk"));
+            return Err(status::bad_field("id", "a log has at least one chunk"));
         };
         let reader = self.logs.answer(&machine, first.id)?;
         let mut next = Some(first);
@@ -91,15 +95,15 @@ impl pb::agents_server::Agents for AgentService {
             let lines = if chunk.error.is_empty() {
                 Ok(chunk.lines)
             } else {
-                Err(Status::failed_precondition(chunk.error))
+                Err(status::because(Code::FailedPrecondition, "LOG_UNREADABLE", chunk.error))
             };
             // A reader that went away ends the agent's call, and so its reading.
             if reader.send(lines).await.is_err() {
-                return Err(Status::cancelled("nobody reads this log any more"));
+                return Err(unread());
             }
             next = tokio::select! {
                 biased;
-                () = reader.closed() => return Err(Status::cancelled("nobody reads this log any more")),
+                () = reader.closed() => return Err(unread()),
                 next = chunks.message() => next?,
             };
         }

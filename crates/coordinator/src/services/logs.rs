@@ -10,7 +10,7 @@ use kato_proto::mesh_v1;
 use kato_proto::v1 as pb;
 use kato_proto::v1::logs_client::LogsClient;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::Reading;
 use crate::agents::LogRelay;
@@ -54,19 +54,24 @@ impl pb::logs_server::Logs for LogService {
         };
         let machine = instance.placement.as_ref().and_then(|placement| placement.machine.as_ref());
         let Some(machine) = machine else {
-            return Err(Status::failed_precondition(format!("{id} has no machine yet")));
+            let text = format!("{id} has no machine yet");
+            return Err(status::because(Code::FailedPrecondition, "NO_MACHINE", text));
         };
         let name = &machine.cell.datacenter;
         if *name == context.datacenter {
-            let chunks = self.relay.open(&context.agents, machine, &id, request.follow, lines)?;
+            let opened = self.relay.open(&context.agents, machine, &id, request.follow, lines);
+            let chunks = opened.map_err(|refused| {
+                status::because(refused.code(), "AGENT_NOT_ATTACHED", refused.message())
+            })?;
             return Ok(Response::new(Box::pin(ReceiverStream::new(chunks).flat_map(spread))));
         }
         if from_coordinator && snapshot.info.stale {
             // Two old states may each point at the other: what was sent on once stays where it is.
-            return Err(Status::failed_precondition(format!(
+            let text = format!(
                 "the coordinator of {} does not know {id} to run there, but in {name}",
                 context.datacenter
-            )));
+            );
+            return Err(status::because(Code::FailedPrecondition, "RUNS_ELSEWHERE", text));
         }
         let Some(datacenter) = state.datacenters.get(name) else {
             return Err(status::not_found(format!("there is no datacenter {name}")));
