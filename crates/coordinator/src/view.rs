@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use kato_core::{
     Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance, Machine,
-    Market, Offer, Quote, Resources, Source, State, Verdict, Workload, WorkloadSpec,
+    Market, Offer, Quote, Resources, Source, State, Timestamp, Verdict, Workload, WorkloadSpec,
 };
 use kato_core::{Failover, MicroDollars, SpotPolicy, Spread};
 use kato_proto::v1 as pb;
 
-use crate::agents::{RunState, Seen};
-use crate::reports::{Report, seen};
+use crate::reports::Report;
+
+mod instance;
 
 /// The state with what the datacenters say about it.
 pub(crate) struct Whole<'a> {
@@ -20,86 +21,16 @@ pub(crate) struct Whole<'a> {
     pub(crate) reports: &'a BTreeMap<DatacenterName, Arc<Report>>,
     /// On the boot clock.
     pub(crate) now: Duration,
+    /// The same moment, as a time of day.
+    pub(crate) wall: Timestamp,
     /// A report that is older says nothing any more.
     pub(crate) silence: Duration,
 }
 
 impl Whole<'_> {
-    /// What is known to run of an instance, at the epoch that it should have.
-    fn seen(&self, instance: &Instance) -> Option<&Seen> {
-        let placement = instance.placement.as_ref()?;
-        let seen = seen(self.reports, placement.machine.as_ref()?, &instance.id)?;
-        (seen.epoch == placement.epoch).then_some(seen)
-    }
-
     /// How long a datacenter has been silent, if it was ever heard.
     fn silent(&self, name: &DatacenterName) -> Option<Duration> {
         self.reports.get(name).map(|report| self.now.saturating_sub(report.heard))
-    }
-
-    fn run_state(&self, instance: &Instance) -> pb::RunState {
-        let Some(placement) = &instance.placement else {
-            return match instance.unplaceable {
-                Some(_) => pb::RunState::Unplaceable,
-                None => pb::RunState::Pending,
-            };
-        };
-        let name = &placement.cell.datacenter;
-        let silent = self.silent(name).is_none_or(|silent| silent > self.silence);
-        let health = self.state.datacenters.get(name).map(|datacenter| datacenter.health);
-        if instance.unplaceable.is_some() {
-            return pb::RunState::Unplaceable;
-        }
-        if placement.machine.is_some() && (silent || health != Some(Health::Up)) {
-            return pb::RunState::Unknown;
-        }
-        match self.seen(instance).map(|seen| seen.state) {
-            None | Some(RunState::Unspecified) => pb::RunState::Pending,
-            Some(RunState::Starting) => pb::RunState::Starting,
-            Some(RunState::Running) => pb::RunState::Running,
-            Some(RunState::Restarting) => pb::RunState::Restarting,
-            Some(RunState::Stopping) => pb::RunState::Stopping,
-            Some(RunState::Exited) => pb::RunState::Exited,
-            Some(RunState::Failed) => pb::RunState::Failed,
-            Some(RunState::Fenced) => pb::RunState::Fenced,
-        }
-    }
-
-    /// Whether an instance runs.
-    pub(crate) fn runs(&self, instance: &Instance) -> bool {
-        self.run_state(instance) == pb::RunState::Running
-    }
-
-    pub(crate) fn instance(&self, instance: &Instance) -> pb::Instance {
-        let placement = instance.placement.as_ref();
-        let seen = self.seen(instance);
-        let machine = placement.and_then(|placement| placement.machine.as_ref());
-        let address = machine.and_then(|machine| self.state.machines.get(machine));
-        let address = address.map(|machine| machine.spec.address.clone()).unwrap_or_default();
-        let ports = seen.into_iter().flat_map(|seen| &seen.ports);
-        let unplaceable = instance.unplaceable.as_ref();
-        pb::Instance {
-            id: instance.id.to_string(),
-            datacenter: placement.map(|p| p.cell.datacenter.to_string()).unwrap_or_default(),
-            cell: placement.map(|p| p.cell.to_string()).unwrap_or_default(),
-            machine: machine.map(ToString::to_string).unwrap_or_default(),
-            epoch: placement.map_or(0, |placement| placement.epoch.0),
-            generation: placement.map_or(0, |placement| placement.generation),
-            quote: placement.map(|placement| quote(&placement.quote)),
-            placed_at_unix_ms: placement.map_or(0, |placement| placement.placed_at.0),
-            state: self.run_state(instance).into(),
-            state_since_unix_ms: seen.map_or(0, |seen| seen.since.0),
-            restarts: seen.map_or(0, |seen| seen.restarts),
-            detail: seen.map(|seen| seen.detail.clone()).unwrap_or_default(),
-            endpoints: ports
-                .map(|(name, port)| pb::Endpoint {
-                    name: name.to_string(),
-                    address: address.clone(),
-                    port: u32::from(*port),
-                })
-                .collect(),
-            unplaceable: unplaceable.map(|u| u.decision.to_string()).unwrap_or_default(),
-        }
     }
 
     pub(crate) fn workload(&self, workload: &Workload) -> pb::Workload {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kato_core::DatacenterName;
+use kato_core::{DatacenterName, Timestamp};
 use kato_proto::v1 as pb;
 use kato_raft::View;
 use tonic::Status;
@@ -27,6 +27,7 @@ pub(crate) struct Snapshot {
     pub(crate) info: pb::ReadInfo,
     reports: BTreeMap<DatacenterName, Arc<Report>>,
     now: std::time::Duration,
+    wall: Timestamp,
     silence: std::time::Duration,
 }
 
@@ -60,6 +61,7 @@ impl Reading {
             info,
             reports: self.context.reports.all(),
             now: self.context.clock.boot(),
+            wall: self.context.now(),
             silence: self.context.patience.silence,
         }
     }
@@ -68,7 +70,7 @@ impl Reading {
 impl Snapshot {
     /// The state with the reports.
     pub(crate) fn whole(&self) -> Whole<'_> {
-        let Self { view, reports, now, silence, .. } = self;
-        Whole { state: &view.state, reports, now: *now, silence: *silence }
+        let Self { view, reports, now, wall, silence, .. } = self;
+        Whole { state: &view.state, reports, now: *now, wall: *wall, silence: *silence }
     }
 }

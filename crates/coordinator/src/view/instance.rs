@@ -1,0 +1,106 @@
+//! One instance as clients see it: where the state wants it, and what its agent says. What is said belongs to the state
+//! that is shown; words about another one would only mislead.
+
+use kato_core::{Health, Instance, Timestamp};
+use kato_proto::v1 as pb;
+
+use super::{Whole, quote};
+use crate::agents::{RunState, Seen};
+use crate::reports::seen;
+
+impl Whole<'_> {
+    /// What is known to run of an instance, at the epoch that it should have.
+    fn seen(&self, instance: &Instance) -> Option<&Seen> {
+        let placement = instance.placement.as_ref()?;
+        let seen = seen(self.reports, placement.machine.as_ref()?, &instance.id)?;
+        (seen.epoch == placement.epoch).then_some(seen)
+    }
+
+    /// The state that is shown, and since when it is that; no time where nobody knows.
+    fn run_state(&self, instance: &Instance) -> (pb::RunState, Timestamp) {
+        if let Some(unplaceable) = &instance.unplaceable {
+            return (pb::RunState::Unplaceable, unplaceable.since);
+        }
+        let Some(placement) = &instance.placement else {
+            return (pb::RunState::Pending, Timestamp(0));
+        };
+        if placement.machine.is_some()
+            && let Some(since) = self.unheard(&placement.cell.datacenter)
+        {
+            return (pb::RunState::Unknown, since);
+        }
+        let Some(seen) = self.seen(instance) else {
+            return (pb::RunState::Pending, placement.placed_at);
+        };
+        let state = match seen.state {
+            RunState::Unspecified => pb::RunState::Pending,
+            RunState::Starting => pb::RunState::Starting,
+            RunState::Running => pb::RunState::Running,
+            RunState::Restarting => pb::RunState::Restarting,
+            RunState::Stopping => pb::RunState::Stopping,
+            RunState::Exited => pb::RunState::Exited,
+            RunState::Failed => pb::RunState::Failed,
+            RunState::Fenced => pb::RunState::Fenced,
+        };
+        (state, seen.since)
+    }
+
+    /// Since when nothing is known of what runs in a datacenter, if nothing is.
+    fn unheard(&self, name: &kato_core::DatacenterName) -> Option<Timestamp> {
+        let health = self.state.datacenters.get(name).map(|datacenter| datacenter.health);
+        let believed = match health {
+            Some(Health::Up) => None,
+            Some(Health::Suspected { since } | Health::Lost { since }) => Some(since),
+            None => Some(Timestamp(0)),
+        };
+        match self.silent(name) {
+            Some(silent) if silent <= self.silence => believed,
+            Some(silent) => Some(Timestamp(self.wall.0.saturating_sub(super::millis(silent)))),
+            None => Some(believed.unwrap_or_default()),
+        }
+    }
+
+    /// Whether an instance runs.
+    pub(crate) fn runs(&self, instance: &Instance) -> bool {
+        self.run_state(instance).0 == pb::RunState::Running
+    }
+
+    pub(crate) fn instance(&self, instance: &Instance) -> pb::Instance {
+        let placement = instance.placement.as_ref();
+        let (state, since) = self.run_state(instance);
+        let seen = self.seen(instance);
+        let machine = placement.and_then(|placement| placement.machine.as_ref());
+        let address = machine.and_then(|machine| self.state.machines.get(machine));
+        let address = address.map(|machine| machine.spec.address.clone()).unwrap_or_default();
+        let ports = seen.into_iter().flat_map(|seen| &seen.ports);
+        let unplaceable = instance.unplaceable.as_ref();
+        pb::Instance {
+            id: instance.id.to_string(),
+            datacenter: placement.map(|p| p.cell.datacenter.to_string()).unwrap_or_default(),
+            cell: placement.map(|p| p.cell.to_string()).unwrap_or_default(),
+            machine: machine.map(ToString::to_string).unwrap_or_default(),
+            epoch: placement.map_or(0, |placement| placement.epoch.0),
+            generation: placement.map_or(0, |placement| placement.generation),
+            quote: placement.map(|placement| quote(&placement.quote)),
+            placed_at_unix_ms: placement.map_or(0, |placement| placement.placed_at.0),
+            state: state.into(),
+            state_since_unix_ms: since.0,
+            restarts: seen.map_or(0, |seen| seen.restarts),
+            detail: match state {
+                pb::RunState::Unplaceable | pb::RunState::Unknown => String::new(),
+                _ => seen.map(|seen| seen.detail.clone()).unwrap_or_default(),
+            },
+            endpoints: ports
+                .map(|(name, port)| pb::Endpoint {
+                    name: name.to_string(),
+                    address: address.clone(),
+                    port: u32::from(*port),
+                })
+                .collect(),
+            unplaceable: unplaceable.map(|u| u.decision.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
