@@ -6,7 +6,7 @@ use kato_proto::v1 as pb;
 
 use super::{Whole, quote};
 use crate::agents::{RunState, Seen};
-use crate::reports::seen;
+use crate::reports::{machine_report, seen};
 
 impl Whole<'_> {
     /// What is known to run of an instance, at the epoch that it should have.
@@ -88,7 +88,7 @@ impl Whole<'_> {
             restarts: seen.map_or(0, |seen| seen.restarts),
             detail: match state {
                 pb::RunState::Unplaceable | pb::RunState::Unknown => String::new(),
-                _ => seen.map(|seen| seen.detail.clone()).unwrap_or_default(),
+                _ => seen.map_or_else(|| self.waits_for(instance), |seen| seen.detail.clone()),
             },
             endpoints: ports
                 .map(|(name, port)| pb::Endpoint {
@@ -98,6 +98,28 @@ impl Whole<'_> {
                 })
                 .collect(),
             unplaceable: unplaceable.map(|u| u.decision.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// What keeps an instance from starting of which no agent has spoken yet.
+    fn waits_for(&self, instance: &Instance) -> String {
+        let Some(placement) = &instance.placement else { return "waits for a place".to_owned() };
+        if let Some(machine) = &placement.machine {
+            // A coordinator reports every machine whose agent it has heard of.
+            let report = machine_report(self.reports, machine);
+            let attached = report.is_some_and(|report| report.connected);
+            let gone = if attached { "" } else { ", which is not attached" };
+            return format!("waits for {}'s agent{gone}", machine.machine);
+        }
+        match placement.order.and_then(|id| Some((id, self.state.orders.get(&id)?))) {
+            Some((id, order)) => {
+                let kind = &order.offer.kind;
+                match order.attempts {
+                    0 => format!("waits for {id} ({kind})"),
+                    attempt => format!("waits for {id} ({kind}, attempt {attempt})"),
+                }
+            }
+            None => format!("waits for a machine of {}", placement.cell),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kato_core::{
     Arch, CellId, Coordinates, Datacenter, DatacenterSpec, Decision, Market, MicroDollars, Offer,
-    Placement, Quote, Resources, Revision, Source, State, Unplaceable,
+    Order, OrderId, Placement, Quote, Resources, Revision, Source, State, Unplaceable,
 };
 
 use super::*;
@@ -161,4 +161,41 @@ fn a_new_place_is_pending_since_it_was_given() {
     world.instance.placement = None;
     let (state, for_ms, _) = world.shown();
     assert_eq!((state, for_ms), (pb::RunState::Pending, None));
+}
+
+#[test]
+fn what_is_pending_says_what_it_waits_for() {
+    let mut world = World::new();
+    let note = |world: &World| {
+        let (state, _, note) = world.shown();
+        assert_eq!(state, pb::RunState::Pending);
+        note
+    };
+    // The agent speaks of an older epoch.
+    world.placement().epoch = Revision(8);
+    assert_eq!(note(&world), "waits for core-1's agent");
+    world.connected = false;
+    assert_eq!(note(&world), "waits for core-1's agent, which is not attached");
+    world.placement().machine = None;
+    assert_eq!(note(&world), "waits for a machine of cell-1.dub");
+    let mut order = Order {
+        cell: "cell-1.dub".parse().unwrap(),
+        offer: offer(),
+        instance: world.instance.id.clone(),
+        attempts: 0,
+        placed_at: Timestamp(0),
+    };
+    world.placement().order = Some(OrderId(5));
+    // The order has ended: its machine joined, or it was given up.
+    assert_eq!(note(&world), "waits for a machine of cell-1.dub");
+    world.state.orders.insert(OrderId(5), order.clone());
+    assert_eq!(note(&world), "waits for order-5 (t3.large)");
+    order.attempts = 1;
+    world.state.orders.insert(OrderId(5), order);
+    assert_eq!(note(&world), "waits for order-5 (t3.large, attempt 1)");
+    // Nobody needs to be heard for that.
+    world.silent = None;
+    assert_eq!(note(&world), "waits for order-5 (t3.large, attempt 1)");
+    world.instance.placement = None;
+    assert_eq!(note(&world), "waits for a place");
 }
