@@ -25,7 +25,8 @@ pub(crate) fn overview(
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
         .with("Instances", instances(status))
-        .with("Price", format!("{}/h", money(status.price_micros_per_hour)));
+        .with("Price", price(status))
+        .with("Bought", bought(status));
     format!("{}\n{}", fields.render(), sites(status, datacenters, now))
 }
 
@@ -84,6 +85,24 @@ fn instances(status: &GetStatusResponse) -> String {
         text += &format!(", {}", paint(BAD, &format!("{} without a place", status.unplaceable)));
     }
     text
+}
+
+fn price(status: &GetStatusResponse) -> String {
+    format!("{}/h, the instances' shares of their machines", money(status.price_micros_per_hour))
+}
+
+/// What is paid for machines, whatever part of them is used.
+fn bought(status: &GetStatusResponse) -> String {
+    let priced = |machines: u32, price: i64| match machines {
+        0 => "no machine".to_owned(),
+        machines => format!("{}, {}/h", count(machines, "machine"), money(price)),
+    };
+    let bought = priced(status.machines_bought, status.machines_bought_micros_per_hour);
+    if status.machines_ordered == 0 {
+        return bought;
+    }
+    let ordered = priced(status.machines_ordered, status.machines_ordered_micros_per_hour);
+    format!("{bought}; on order: {ordered}")
 }
 
 /// One row for each datacenter that has a coordinator or is known without one.

@@ -251,6 +251,10 @@ pub(crate) fn status() -> GetStatusResponse {
         running: 1,
         unplaceable: 1,
         price_micros_per_hour: 68_400,
+        machines_bought: 2,
+        machines_bought_micros_per_hour: 182_400,
+        machines_ordered: 1,
+        machines_ordered_micros_per_hour: 91_200,
     }
 }
 

@@ -62,11 +62,15 @@ fn overviews() {
         machines_suspended: 0,
         running: 3,
         unplaceable: 0,
+        machines_bought: 1,
+        machines_bought_micros_per_hour: 91_200,
+        machines_ordered: 0,
         ..sample::status()
     };
     assert_snapshot!("status_well", show(&well));
     let mut headless = sample::status();
     headless.leader.clear();
+    (headless.machines_bought, headless.machines_ordered) = (0, 0);
     headless.members.iter_mut().for_each(|member| member.leader = false);
     (headless.members[1].silent_ms, headless.members[1].heard) = (None, false);
     let read = ReadInfo { stale: true, age_ms: 71_000, ..headless.read.take().unwrap() };

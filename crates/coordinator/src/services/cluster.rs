@@ -1,6 +1,6 @@
 //! The coordinators as a group.
 
-use kato_core::MicroDollars;
+use kato_core::{MicroDollars, Offer, State};
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
@@ -10,6 +10,35 @@ use crate::view::millis;
 /// Answers about the group.
 pub(crate) struct ClusterService {
     pub(crate) reading: Reading,
+}
+
+/// What the mesh costs an hour, seen from both sides.
+#[derive(Debug, PartialEq, Eq)]
+struct Spending {
+    /// What the instances were quoted.
+    shares: MicroDollars,
+    /// How many machines the mesh bought, and their prices.
+    bought: (usize, MicroDollars),
+    /// The same of those that are on order.
+    ordered: (usize, MicroDollars),
+}
+
+impl Spending {
+    fn of(state: &State) -> Self {
+        let placed = state.instances.values().filter_map(|instance| instance.placement.as_ref());
+        let machines = state.machines.values().map(|machine| &machine.spec);
+        let bought = machines.filter(|spec| spec.order.is_some()).map(|spec| &*spec.offer);
+        Self {
+            shares: placed.map(|placement| placement.quote.price_micros_per_hour).sum(),
+            bought: total(bought),
+            ordered: total(state.orders.values().map(|order| &*order.offer)),
+        }
+    }
+}
+
+fn total<'a>(offers: impl Iterator<Item = &'a Offer>) -> (usize, MicroDollars) {
+    let prices: Vec<MicroDollars> = offers.map(|offer| offer.price_micros_per_hour).collect();
+    (prices.len(), prices.into_iter().sum())
 }
 
 #[tonic::async_trait]
@@ -46,8 +75,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             .collect();
         let heard = members.iter().filter(|member| leader.is_some() && member.heard).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let placed = state.instances.values().filter_map(|instance| instance.placement.as_ref());
-        let price: MicroDollars = placed.map(|p| p.quote.price_micros_per_hour).sum();
+        let Spending { shares, bought, ordered } = Spending::of(state);
         let suspended = state.machines.values().filter(|machine| machine.suspended.is_some());
         Ok(Response::new(pb::GetStatusResponse {
             domain: context.domain.to_string(),
@@ -65,9 +93,66 @@ impl pb::cluster_server::Cluster for ClusterService {
             unplaceable: count(
                 state.instances.values().filter(|i| i.unplaceable.is_some()).count(),
             ),
-            price_micros_per_hour: price.0,
+            price_micros_per_hour: shares.0,
+            machines_bought: count(bought.0),
+            machines_bought_micros_per_hour: bought.1.0,
+            machines_ordered: count(ordered.0),
+            machines_ordered_micros_per_hour: ordered.1.0,
             members,
             read: Some(snapshot.info.clone()),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kato_core::{Arch, Machine, MachineSpec, Market, Order, OrderId, Resources, Timestamp};
+
+    use super::*;
+
+    fn offer(price: i64) -> Arc<Offer> {
+        Arc::new(Offer {
+            provider: "ec2".parse().unwrap(),
+            region: "eu-west-1".parse().unwrap(),
+            kind: "t3.large".to_owned(),
+            market: Market::OnDemand,
+            arch: Arch::X86_64,
+            capacity: Resources::new(2_000, 8_192),
+            price_micros_per_hour: MicroDollars(price),
+            priced_at: Timestamp(0),
+            source: "test".to_owned(),
+        })
+    }
+
+    #[test]
+    fn only_machines_that_were_ordered_were_bought() {
+        let mut state = State::default();
+        let none = (0, MicroDollars(0));
+        let nothing = Spending { shares: MicroDollars(0), bought: none, ordered: none };
+        assert_eq!(Spending::of(&state), nothing);
+        for (number, order, price) in [(1, None, 10_000), (2, Some(5), 91_200), (3, Some(6), 400)] {
+            let spec = MachineSpec {
+                id: format!("m-{number}.cell-1.dub").parse().unwrap(),
+                resources: Resources::new(2_000, 8_192),
+                offer: offer(price),
+                address: "127.0.0.1".to_owned(),
+                incarnation: 1,
+                order: order.map(OrderId),
+            };
+            state.machines.insert(spec.id.clone(), Machine::new(spec, None));
+        }
+        let order = Order {
+            cell: "cell-1.dub".parse().unwrap(),
+            offer: offer(22_800),
+            instance: "web@1".parse().unwrap(),
+            attempts: 1,
+            placed_at: Timestamp(0),
+        };
+        state.orders.insert(OrderId(9), order);
+        let spending = Spending::of(&state);
+        assert_eq!(spending.bought, (2, MicroDollars(91_600)));
+        assert_eq!(spending.ordered, (1, MicroDollars(22_800)));
     }
 }
