@@ -40,6 +40,8 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
             "what runs keeps running",
             "1 of 3 coordinators heard",
             "not heard: ewr, sin",
+            // Not "follower", which is what Raft calls it still.
+            "not heard   silent ",
         ] {
             assert!(status.out.contains(said), "{status:?}");
         }

@@ -29,7 +29,7 @@ pub(crate) struct Whole<'a> {
 
 impl Whole<'_> {
     /// How long a datacenter has been silent, if it was ever heard.
-    fn silent(&self, name: &DatacenterName) -> Option<Duration> {
+    pub(crate) fn silent(&self, name: &DatacenterName) -> Option<Duration> {
         self.reports.get(name).map(|report| self.now.saturating_sub(report.heard))
     }
 

@@ -116,16 +116,11 @@ fn sites(status: &GetStatusResponse, datacenters: &[Datacenter], now: Timestamp)
         datacenters.iter().filter(|d| status.members.iter().all(|m| m.datacenter != d.name));
     rows.extend(alone.map(|d| (d.name.as_str(), None, Some(d))));
     rows.sort_by_key(|row| row.0);
-    let role = |member: &Member| match (member.leader, status.leader.is_empty()) {
-        (true, _) => "leader",
-        (false, false) => "follower",
-        (false, true) => "member",
-    };
     let number = |n: Option<u32>| Cell::from(n.map_or_else(|| "-".to_owned(), |n| n.to_string()));
     Table::new(rows.len())
         .left("DATACENTER", rows.iter().map(|r| r.0.into()))
         .left("HEALTH", rows.iter().map(|r| health_seen(r.1, r.2, now)))
-        .left("COORDINATOR", rows.iter().map(|r| r.1.map_or("not a member", role).into()))
+        .left("COORDINATOR", rows.iter().map(|r| coordinator(r.1, status)))
         .right("LAST HEARD", rows.iter().map(|r| last_heard(r.1)))
         .right("MACHINES", rows.iter().map(|r| number(r.2.map(|d| d.machines))))
         .right("INSTANCES", rows.iter().map(|r| number(r.2.map(|d| d.instances))))
@@ -141,6 +136,22 @@ fn health_seen(member: Option<&Member>, datacenter: Option<&Datacenter>, now: Ti
         return Cell::styled("not heard", BAD);
     }
     health(datacenter, now)
+}
+
+/// What a coordinator does in the group, as far as it is heard. Raft's own word for one that is gone is follower still.
+fn coordinator(member: Option<&Member>, status: &GetStatusResponse) -> Cell {
+    let Some(member) = member else { return "not a member".into() };
+    match (member.leader, member.heard, member.silent_ms) {
+        // Whoever leads was heard, if only in agreeing on something.
+        (true, ..) => "leader".into(),
+        (false, false, Some(ms)) => {
+            let silent = units::age(std::time::Duration::from_millis(ms));
+            Cell::styled(format!("silent {silent}"), BAD)
+        }
+        (false, false, None) => Cell::styled("never heard", BAD),
+        (false, true, _) if status.leader.is_empty() => "member".into(),
+        (false, true, _) => "follower".into(),
+    }
 }
 
 /// How long a coordinator has been silent.

@@ -61,8 +61,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             .voters
             .iter()
             .map(|(id, member)| {
-                let report = whole.reports.get(&member.datacenter);
-                let silent = report.map(|report| millis(whole.now.saturating_sub(report.heard)));
+                let silent = whole.silent(&member.datacenter).map(millis);
                 pb::Member {
                     id: *id,
                     datacenter: member.datacenter.to_string(),
