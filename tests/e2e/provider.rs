@@ -24,6 +24,10 @@ fn what_fits_no_machine_buys_one() {
     let resources = machine.resources.unwrap();
     assert!(resources.cpu_millis >= 6_000, "{machine:?}");
     assert_eq!(machines.len(), 7, "more than one was bought: {machines:#?}");
+    let status = mesh.status();
+    assert_eq!((status.machines_bought, status.machines_ordered), (1, 0));
+    let price = machine.offer.as_ref().unwrap().price_micros_per_hour;
+    assert_eq!(status.machines_bought_micros_per_hour, price);
     let events = mesh.events();
     let at = |kind: &str, subject: &str| {
         let of = |text: &str| subject.is_empty() || text == subject;
