@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use kato_core::UNIT_BYTES_MAX;
-use kato_proto::v1;
-use prost::Message as _;
+use kato_proto::{Message as _, v1};
 
 use crate::coordinator::Alone;
 

@@ -88,3 +88,16 @@ async fn a_revision_that_the_mesh_has_not_reached_is_refused() -> Result<()> {
     ensure!(status.message().contains("since_revision: 1000000"), "{status:?}");
     mesh.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_ends_with_its_coordinator_and_says_so() -> Result<()> {
+    let mesh = Alone::start().await?;
+    let mut watch = Watch::since(&mesh, 0).await?;
+    watch.existing().await?;
+    mesh.stop().await?;
+    let Err(error) = watch.next().await else { bail!("it goes on") };
+    let status = error.downcast_ref::<tonic::Status>().context("a status")?;
+    ensure!(status.code() == Code::Unavailable, "{status:?}");
+    ensure!(status.message().contains("from the last revision"), "{status:?}");
+    Ok(())
+}
