@@ -25,7 +25,10 @@ fn a_second_mesh_in_the_same_directory_is_refused() {
     mesh.kato(&["dev", "--data-dir", data])
         .one_error(&[&format!("another kato dev runs in {data}"), "hint: stop it with Ctrl-C"]);
     assert_eq!(mesh.status().read.unwrap().revision, before, "the first one was disturbed");
-    assert_eq!(mesh.machines().iter().filter(|machine| machine.connected).count(), 6);
+    until("all agents are attached", || {
+        let machines = mesh.machines();
+        (machines.iter().filter(|machine| machine.connected).count() == 6).then_some(())
+    });
 }
 
 #[test]
