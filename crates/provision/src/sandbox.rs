@@ -1,16 +1,16 @@
 //! The sandbox: machines that are agent processes on this host, at the prices of a real region. It stands in
 //! for a provider wherever there is none, and takes nobody's money.
 
+mod agents;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kato_core::{MachineId, OrderId};
 
+pub use self::agents::Agents;
 use crate::{BoxFuture, Create, Provided, Provider, ProviderError, Token};
 
 /// How the sandbox makes machines.
@@ -26,8 +26,8 @@ pub struct Sandbox {
     /// The configuration file of a machine's agent: of the machine that is wanted, in a directory, with host ports.
     /// Its certificate and key are there as `enroll` writes them; its data belongs into [`DATA`].
     pub configure: Box<Configure>,
-    /// The agents that this process started.
-    pub children: Mutex<Vec<Child>>,
+    /// The agents of its machines.
+    pub agents: Agents,
 }
 
 /// See [`Sandbox::enroll`].
@@ -44,14 +44,12 @@ const CONFIG: &str = "agent.toml";
 const TOKEN: &str = "token";
 /// Where in it its agent keeps its state.
 pub const DATA: &str = "data";
-/// In that: what a running agent holds.
-const LOCK: &str = "agent.lock";
 
 impl Sandbox {
     /// Starts the agents of all machines that are not running: a machine comes back when its host does.
     pub fn start_all(&self) -> io::Result<()> {
         for (_, directory) in self.machines()? {
-            self.start(&directory)?;
+            self.agents.start(&self.program, &directory)?;
         }
         Ok(())
     }
@@ -69,41 +67,13 @@ impl Sandbox {
         Ok(found)
     }
 
-    /// Starts a machine's agent, unless it runs: a running one holds its lock.
-    fn start(&self, directory: &Path) -> io::Result<()> {
-        let lock = directory.join(DATA).join(LOCK);
-        if let Ok(file) = File::open(lock)
-            && file.try_lock().is_err()
-        {
-            return Ok(());
-        }
-        let log = File::options().create(true).append(true).open(directory.join("agent.log"))?;
-        let child = Command::new(&self.program)
-            .args(["agent", "--config"])
-            .arg(directory.join(CONFIG))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // A machine does not die of what its coordinator's terminal is sent.
-            .process_group(0)
-            .spawn()?;
-        let mut children = self.children();
-        children.retain_mut(|child| child.try_wait().is_ok_and(|status| status.is_none()));
-        children.push(child);
-        Ok(())
-    }
-
-    fn children(&self) -> MutexGuard<'_, Vec<Child>> {
-        self.children.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn make(&self, wanted: &Create) -> Result<(), ProviderError> {
         let unavailable = |error: io::Error| ProviderError::Unavailable(error.to_string());
         let machines = self.machines().map_err(unavailable)?;
         if let Some((_, directory)) =
             machines.iter().find(|(provided, _)| provided.token == wanted.token)
         {
-            return self.start(directory).map_err(unavailable);
+            return self.agents.start(&self.program, directory).map_err(unavailable);
         }
         let directory = self.directory.join(wanted.machine.machine.as_str());
         fs::create_dir_all(directory.join(DATA)).map_err(unavailable)?;
@@ -116,7 +86,7 @@ impl Sandbox {
         // The token goes last: a machine without one was never made.
         let token = format!("{} {} {}", wanted.token.order.0, wanted.token.attempt, wanted.machine);
         write(&directory.join(TOKEN), &token).map_err(unavailable)?;
-        self.start(&directory).map_err(unavailable)
+        self.agents.start(&self.program, &directory).map_err(unavailable)
     }
 }
 

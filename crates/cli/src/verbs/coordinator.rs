@@ -104,7 +104,7 @@ fn provider(config: &Config) -> anyhow::Result<Option<Arc<dyn Provider>>> {
         first_port,
         enroll: Box::new(move |machine, directory| enroll(&pair, machine, directory)),
         configure: Box::new(configure),
-        children: std::sync::Mutex::default(),
+        agents: kato_provision::sandbox::Agents::default(),
     };
     sandbox.start_all().context("cannot start the sandbox's machines")?;
     Ok(Some(Arc::new(sandbox)))
