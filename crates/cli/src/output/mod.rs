@@ -10,7 +10,7 @@ pub(crate) mod explanation;
 pub(crate) mod lists;
 pub(crate) mod overview;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub(crate) mod style;
 pub(crate) mod table;
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! `kato apply`: shows what a unit file would cost, asks, and then applies exactly what was shown.
+//! `kato apply`: shows what a unit file would cost, asks, makes sure that what was shown still holds, and applies it.
 
 use kato_proto::v1::{self, ApplyRequest, ApplyResponse, Change, UnitFile, apply_request};
 use v1::workloads_client::WorkloadsClient;
 
 use super::plan::UnitArgs;
-use super::{confirm, connect};
+use super::{confirm, connect, shown};
 use crate::cli::ConnectionArgs;
 use crate::client::{Client, ClientError};
 use crate::failure::Exit;
@@ -13,9 +13,10 @@ use crate::output::{self, Format, candidates, units};
 
 /// Make or change workloads, after showing where they would go and at what price
 ///
-/// First the plan is shown, as `kato plan` shows it, and a question is asked, unless -y is given. What is then
-/// applied is what was shown: if somebody changed the workload in between, nothing is done. Ends with 2 where
-/// some instances found no place.
+/// First the plan is shown, as `kato plan` shows it, and a question is asked, unless -y is given. If the mesh has
+/// changed when the answer is yes, so that something else would be chosen, that is shown and asked instead; if
+/// somebody has changed the workload, nothing is done. A changed workload's instances are replaced one after
+/// another, and each is placed when its turn comes. Ends with 2 where some instances found no place.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -28,10 +29,17 @@ pub(crate) struct Args {
     output: Format,
 }
 
-/// A unit and what applying it would do.
+/// A unit, what applying it would do, and the revision that this rests on.
 struct Planned {
     unit: UnitFile,
+    expected_revision: u64,
     response: ApplyResponse,
+}
+
+impl Planned {
+    fn changes(&self) -> bool {
+        self.response.change() != Change::None
+    }
 }
 
 /// Runs the verb.
@@ -41,33 +49,60 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     let mut plans = Vec::new();
     for unit in units {
         let response = dry_run(&mut client, unit.clone(), args.units.expected_revision).await?;
-        plans.push(Planned { unit, response });
+        let expected_revision = args.units.expected_revision.unwrap_or(seen(&response));
+        plans.push(Planned { unit, expected_revision, response });
     }
     show(&plans, args.output, args.yes)?;
-    let changes = plans.iter().any(|plan| plan.response.change() != Change::None);
-    if changes && !args.yes && !confirm::confirm("kato apply", "Apply?", confirm::Default::Yes)? {
-        output::note("nothing has been changed");
-        return Ok(Exit::Failed);
+    if !args.yes {
+        let Some(agreed) = agree(&mut client, plans, args.output).await? else {
+            output::note("nothing has been changed");
+            return Ok(Exit::Failed);
+        };
+        plans = agreed;
     }
     let mut exit = Exit::Done;
     for plan in plans {
-        let changes = plan.response.change() != Change::None;
-        let done = if changes {
-            let expected = args.units.expected_revision.unwrap_or(seen(&plan.response));
-            commit(&mut client, plan.unit, expected).await?
-        } else {
-            plan.response
-        };
+        let done =
+            if plan.changes() { commit(&mut client, &plan).await? } else { plan.response.clone() };
         if args.output.is_document() {
             output::print_document(args.output, &done)?;
-        } else if changes {
+        } else if plan.changes() {
             output::print(&outcome(&done))?;
+        }
+        if let Some(departure) = shown::departure(&plan.response, &done) {
+            output::note(&departure);
         }
         if done.unplaced > 0 {
             exit = Exit::Partly;
         }
     }
     Ok(exit)
+}
+
+/// Asks until there is a yes to what would be done at that moment; nothing where the answer is no. A question may
+/// stand for long, and a yes to what no longer holds is none.
+async fn agree(
+    client: &mut Client,
+    mut plans: Vec<Planned>,
+    format: Format,
+) -> anyhow::Result<Option<Vec<Planned>>> {
+    while plans.iter().any(Planned::changes) {
+        if !confirm::confirm("kato apply", "Apply?", confirm::Default::Yes)? {
+            return Ok(None);
+        }
+        let mut same = true;
+        for plan in &mut plans {
+            let now = dry_run(client, plan.unit.clone(), Some(plan.expected_revision)).await?;
+            same &= shown::is_same(&plan.response, &now);
+            plan.response = now;
+        }
+        if same {
+            break;
+        }
+        output::note("the mesh has changed meanwhile; this is what would be done now:\n");
+        show(&plans, format, false)?;
+    }
+    Ok(Some(plans))
 }
 
 /// Shows the plans; beside the answer where that is for a program and a person must still say yes.
@@ -101,13 +136,9 @@ async fn dry_run(
     client.read(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await).await
 }
 
-async fn commit(
-    client: &mut Client,
-    unit: UnitFile,
-    expected_revision: u64,
-) -> Result<ApplyResponse, ClientError> {
-    let source = Some(apply_request::Source::Unit(unit));
-    let expected_revision = Some(expected_revision);
+async fn commit(client: &mut Client, plan: &Planned) -> Result<ApplyResponse, ClientError> {
+    let source = Some(apply_request::Source::Unit(plan.unit.clone()));
+    let expected_revision = Some(plan.expected_revision);
     let request = ApplyRequest { source, dry_run: false, expected_revision };
     client.write(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await).await
 }

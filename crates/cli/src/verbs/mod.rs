@@ -17,6 +17,7 @@ pub(crate) mod pki;
 pub(crate) mod plan;
 mod reading;
 pub(crate) mod shim;
+mod shown;
 mod signals;
 pub(crate) mod status;
 mod unit;

@@ -2,6 +2,7 @@
 //! with a mesh.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{self, Stream};
@@ -29,11 +30,14 @@ pub(crate) struct Pretence {
     pub(crate) unplaced: u32,
     /// Whether somebody else changes the workload between plan and apply.
     pub(crate) overtaken: bool,
+    /// How often it says where a workload goes before the mesh changes, and it goes elsewhere.
+    pub(crate) shifts_after: Option<usize>,
 }
 
 impl Default for Pretence {
     fn default() -> Self {
-        Self { headless: false, change: Change::Updated, unplaced: 0, overtaken: false }
+        let (change, unplaced) = (Change::Updated, 0);
+        Self { headless: false, change, unplaced, overtaken: false, shifts_after: None }
     }
 }
 
@@ -41,6 +45,7 @@ impl Default for Pretence {
 #[derive(Clone)]
 pub(crate) struct Far {
     pretence: Pretence,
+    planned: Arc<AtomicUsize>,
     pub(crate) commits: Arc<Mutex<Vec<Commit>>>,
 }
 
@@ -48,12 +53,18 @@ type Answer<T> = Result<Response<T>, Status>;
 
 impl Far {
     pub(crate) fn new(pretence: Pretence) -> Self {
-        Self { pretence, commits: Arc::default() }
+        Self { pretence, planned: Arc::default(), commits: Arc::default() }
     }
 
     fn planned(&self) -> ApplyResponse {
         let unplaced = self.pretence.unplaced;
-        ApplyResponse { unplaced, ..sample::plan(self.pretence.change) }
+        let mut plan = ApplyResponse { unplaced, ..sample::plan(self.pretence.change) };
+        let planned = self.planned.fetch_add(1, Ordering::SeqCst);
+        if self.pretence.shifts_after.is_some_and(|times| planned >= times) {
+            let candidates = &mut plan.decision.as_mut().unwrap().candidates;
+            (candidates[0].chosen, candidates[1].chosen) = (0, 2);
+        }
+        plan
     }
 
     fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {

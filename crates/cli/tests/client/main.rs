@@ -57,6 +57,43 @@ async fn apply_shows_asks_and_applies_what_it_showed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_to_what_no_longer_holds_is_asked_for_again() {
+    let mesh = Mesh::new();
+    let file = mesh.file("web@.service", UNIT);
+    let shifting = |times| Pretence {
+        change: Change::Created,
+        shifts_after: Some(times),
+        ..Pretence::default()
+    };
+    let meanwhile = "note: the mesh has changed meanwhile; this is what would be done now:\n";
+
+    // The mesh changes while the question stands.
+    for (typed, code, commits) in [("y\nn\n", 1, 0), ("y\ny\n", 0, 1)] {
+        let (address, far) = mesh.coordinator(shifting(1)).await;
+        let ran = run_on_terminal(&mut mesh.command(&address, &["apply", &file]), typed);
+        assert_eq!((ran.code, far.commits.lock().unwrap().len()), (code, commits), "{ran:?}");
+        assert_eq!(ran.stderr.matches("Apply? [Y/n] ").count(), 2, "{ran:?}");
+        assert_eq!(ran.stderr.matches(meanwhile).count(), 1, "{ran:?}");
+        assert_eq!(ran.stdout.matches("CHOSEN ×2").count(), 2, "both tables are shown: {ran:?}");
+        assert!(!ran.stderr.contains("at the last moment"), "{ran:?}");
+    }
+
+    // It changes between the last look and the commit.
+    let (address, far) = mesh.coordinator(shifting(2)).await;
+    let ran = run_on_terminal(&mut mesh.command(&address, &["apply", &file]), "y\n");
+    assert_eq!((ran.code, far.commits.lock().unwrap().len()), (0, 1), "{ran:?}");
+    let expected = "note: the mesh changed at the last moment: chosen was 2 in lhr (";
+    assert!(ran.stderr.contains(expected) && !ran.stderr.contains(meanwhile), "{ran:?}");
+
+    // Nothing changes, or nobody is asked.
+    let (address, _) = mesh.coordinator(Pretence::default()).await;
+    let ran = run_on_terminal(&mut mesh.command(&address, &["apply", &file]), "y\n");
+    assert_eq!((ran.code, ran.stderr.matches("note: ").count()), (0, 0), "{ran:?}");
+    let ran = mesh.kato(&address, &["apply", "-y", &file]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_tell_what_would_change_and_what_has_no_place() {
     let mesh = Mesh::new();
     let file = mesh.file("web@.service", UNIT);
