@@ -32,7 +32,7 @@ struct StartArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The coordinators' ports: this one and the two after it [default: free ones]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(ports::BASES))]
     base_port: Option<u16>,
     /// A catalogue of offers in place of the built-in one
     #[arg(long, value_name = "FILE")]
@@ -73,6 +73,8 @@ pub(crate) enum DevError {
     Running { path: PathBuf },
     #[error("the port {port} of {datacenter} is in use")]
     PortBusy { port: u16, datacenter: &'static str, resumed: bool },
+    #[error("the coordinator of {datacenter} cannot have the port {port}")]
+    Port { port: u16, datacenter: &'static str, source: std::io::Error },
     #[error("no {needed} free ports were found from {first} on")]
     NoPorts { first: u16, needed: usize },
     #[error("no kato dev runs in {path}")]
@@ -104,7 +106,9 @@ impl DevError {
                 "this mesh was founded with it: stop what listens on {port} (ss -ltnp), or start \
                  another mesh with --data-dir"
             )),
-            Self::PortBusy { .. } => Some("choose others with --base-port".to_owned()),
+            Self::PortBusy { .. } | Self::Port { .. } => {
+                Some("choose others with --base-port".to_owned())
+            }
             Self::NoPorts { .. } => Some("say which to use: --base-port PORT".to_owned()),
             Self::NotRunning { .. } => Some("start one with: kato dev".to_owned()),
             Self::Died { log, .. } => Some(format!("its log says why: {}", log.display())),

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use super::{DevError, report};
 
 /// The port from which free ones are looked for.
 const FIRST: u16 = 7440;
+/// What `--base-port` may be: 0 is no port, and two more come after it.
+pub(super) const BASES: RangeInclusive<i64> = 1..=u16::MAX as i64 - 2;
 /// A name that one process of a network namespace can have, as it is with ports. The kernel takes it back from a
 /// process that ends, however it ends.
 const TURN: &[u8] = b"kato-dev-ports";
@@ -44,22 +47,50 @@ impl Turn {
     }
 }
 
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port))
 }
 
-/// Refuses ports that somebody listens on.
+/// Refuses ports that somebody listens on, or that this user may not have.
 pub(super) fn check_free(ports: [u16; 3], resumed: bool) -> Result<(), DevError> {
-    match SITES.iter().zip(ports).find(|(_, port)| !is_free(*port)) {
-        Some((site, port)) => Err(DevError::PortBusy { port, datacenter: site.name, resumed }),
-        None => Ok(()),
+    for (site, port) in SITES.iter().zip(ports) {
+        let datacenter = site.name;
+        match listen(port) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                return Err(DevError::PortBusy { port, datacenter, resumed });
+            }
+            Err(source) => return Err(DevError::Port { port, datacenter, source }),
+        }
     }
+    Ok(())
+}
+
+/// The three ports from `base` on, which is one of `BASES`.
+pub(super) fn from(base: u16) -> [u16; 3] {
+    [base, base + 1, base + 2]
 }
 
 /// The first free ports. They lie below those that the system gives to outgoing connections, so that they are still
 /// free when the mesh comes back.
 pub(super) fn free() -> Result<[u16; 3], DevError> {
-    let free: Vec<u16> = (FIRST..20_000).filter(|port| is_free(*port)).take(3).collect();
+    let free: Vec<u16> = (FIRST..20_000).filter(|port| listen(*port).is_ok()).take(3).collect();
     let needed = SITES.len();
     free.try_into().map_err(|_| DevError::NoPorts { first: FIRST, needed })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_base_port_has_two_more_after_it() {
+        for (port, taken) in [("0", false), ("1", true), ("65533", true), ("65534", false)] {
+            let read = Cli::try_parse_from(["kato", "dev", "--base-port", port]);
+            assert_eq!(read.is_ok(), taken, "{port}");
+        }
+        assert_eq!(super::from(65_533)[2], u16::MAX);
+    }
 }

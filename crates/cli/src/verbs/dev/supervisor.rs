@@ -148,7 +148,7 @@ fn prepare(
     }
     let ports = match base_port {
         Some(base) => {
-            let ports = [base, base.saturating_add(1), base.saturating_add(2)];
+            let ports = ports::from(base);
             ports::check_free(ports, false)?;
             ports
         }
