@@ -3,6 +3,7 @@
 
 mod control;
 mod files;
+mod founding;
 mod ports;
 mod processes;
 mod report;
@@ -12,11 +13,12 @@ mod supervisor;
 use std::path::PathBuf;
 
 use crate::failure::Exit;
+use site::SITES;
 
 /// Start a mesh of three datacenters on this host
 ///
-/// Everything is kept in the data directory; the same directory resumes the same mesh. Ctrl-C stops every process
-/// that was started.
+/// Everything is kept in the data directory; the same directory resumes the same mesh, with the ports and the
+/// catalogue that it was founded with. Ctrl-C stops every process that was started.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -75,6 +77,12 @@ pub(crate) enum DevError {
     PortBusy { port: u16, datacenter: &'static str, resumed: bool },
     #[error("the coordinator of {datacenter} cannot have the port {port}")]
     Port { port: u16, datacenter: &'static str, source: std::io::Error },
+    #[error("the mesh in {path} was founded with the ports {has}, not from {asked} on")]
+    OtherPorts { path: PathBuf, has: String, asked: u16 },
+    #[error("the mesh in {path} was founded with {has}, not with {}", asked.display())]
+    OtherCatalogue { path: PathBuf, has: String, asked: PathBuf },
+    #[error("the catalogue {catalogue} has no offer for {city}: {region}")]
+    NoOffer { catalogue: String, city: &'static str, region: String },
     #[error("no {needed} free ports were found from {first} on")]
     NoPorts { first: u16, needed: usize },
     #[error("no kato dev runs in {path}")]
@@ -109,6 +117,25 @@ impl DevError {
             Self::PortBusy { .. } | Self::Port { .. } => {
                 Some("choose others with --base-port".to_owned())
             }
+            Self::OtherPorts { .. } => Some(
+                "leave --base-port out, or start another mesh with --data-dir: the ports of a mesh \
+                 are fixed when it is founded"
+                    .to_owned(),
+            ),
+            Self::OtherCatalogue { path, asked, .. } => {
+                let config =
+                    SITES.map(|site| path.join(format!("{}.toml", site.name)).display().to_string());
+                Some(format!(
+                    "leave --catalog out, or start another mesh with --data-dir; to give this one another,\n\
+                     write catalog = \"{}\" above [tls] in {}",
+                    asked.display(),
+                    config.join(", ")
+                ))
+            }
+            Self::NoOffer { .. } => Some(
+                "docs/placement.md has the form of a catalogue; this offer must be on demand and x86_64"
+                    .to_owned(),
+            ),
             Self::NoPorts { .. } => Some("say which to use: --base-port PORT".to_owned()),
             Self::NotRunning { .. } => Some("start one with: kato dev".to_owned()),
             Self::Died { log, .. } => Some(format!("its log says why: {}", log.display())),

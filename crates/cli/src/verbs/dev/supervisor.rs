@@ -1,20 +1,18 @@
 //! Starts the processes of a mesh, starts those again that end by themselves, and stops all of them.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::control::{self, Request};
 use super::files::Files;
-use super::ports::{self, Turn};
+use super::ports::Turn;
 use super::processes::{kill_all, mark, marked, start, terminate};
 use super::site::{MACHINES, SITES, Site};
-use super::{DevError, StartArgs, data_dir, report};
+use super::{DevError, StartArgs, data_dir, founding, report};
 use crate::contexts::Contexts;
 use crate::failure::Exit;
 use crate::settings;
-use crate::verbs::coordinator::catalogue;
 use crate::verbs::signals::Signals;
 
 /// Between two looks at the processes.
@@ -54,7 +52,9 @@ fn instant() -> Instant {
 async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
     let began = instant();
     let mut signals = Signals::listen()?;
-    let root = data_dir(args.data_dir)?;
+    let root = data_dir(args.data_dir.clone())?;
+    // Before anything is written.
+    let catalogue = args.catalog.as_deref().map(founding::catalogue).transpose()?;
     let (files, resumed) = Files::open(root.clone())?;
     let _lock = lock(&root)?;
     report::begin(&root, resumed)?;
@@ -64,7 +64,11 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
         () = signals.next() => return Ok(Exit::Done),
         turn = Turn::wait() => turn?,
     };
-    let ports = prepare(&files, resumed, args.base_port, args.catalog)?;
+    let ports = if resumed {
+        founding::resume(&files, &args)?
+    } else {
+        founding::found(&files, &args, catalogue)?
+    };
     report::certificates(&files, resumed)?;
     let listener = control::listen(&root)
         .map_err(|source| DevError::Directory { path: root.clone(), source })?;
@@ -132,31 +136,6 @@ async fn clear(files: &Files) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The coordinators' ports, and the files of a mesh that is new.
-fn prepare(
-    files: &Files,
-    resumed: bool,
-    base_port: Option<u16>,
-    catalog: Option<PathBuf>,
-) -> anyhow::Result<[u16; 3]> {
-    if resumed {
-        let ports = files.ports()?;
-        ports::check_free(ports, true)?;
-        return Ok(ports);
-    }
-    let ports = match base_port {
-        Some(base) => {
-            let ports = ports::from(base);
-            ports::check_free(ports, false)?;
-            ports
-        }
-        None => ports::free()?,
-    };
-    files.write(ports, &catalogue(catalog.as_deref())?, catalog.as_deref())?;
-    files.seal()?;
-    Ok(ports)
 }
 
 impl Supervisor {
