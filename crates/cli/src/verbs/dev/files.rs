@@ -1,6 +1,7 @@
 //! What `kato dev` writes: certificates, and the configuration files that an operator would write.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,11 @@ const INSTANCE_PORTS: u16 = 20_000;
 const PORTS_PER_DATACENTER: u16 = 3_000;
 const PORTS_PER_MACHINE: u16 = 100;
 
+/// The lock of whoever runs the mesh. It is the first thing in the directory.
+const LOCK_FILE: &str = "dev.lock";
+const PORTS_FILE: &str = "ports";
+const PKI: &str = "pki";
+
 /// The data directory.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
@@ -41,23 +47,24 @@ impl Files {
         let files = Self { root: root.clone() };
         match fs::read_to_string(&format) {
             Ok(text) if text.trim() == FORMAT.to_string() => Ok((files, true)),
-            Ok(text) => {
+            Ok(text) if text.trim().parse::<u32>().is_ok() => {
                 let found = text.trim().to_owned();
                 Err(DevError::Format { path: root.clone(), found, known: FORMAT })
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut entries = fs::read_dir(&root).map_err(failed)?;
-                let ours = |name: &std::ffi::OsStr| name == "dev.lock" || name == "pki";
-                let foreign = entries.any(|entry| {
-                    entry.is_ok_and(|entry| {
-                        let name = entry.file_name();
-                        !ours(&name) && Site::named(&name.to_string_lossy()).is_none()
-                    })
-                });
-                if foreign { Err(DevError::Foreign { path: root }) } else { Ok((files, false)) }
+            Ok(_) => Err(DevError::Foreign { path: root }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if is_free(&root).map_err(failed)? {
+                    Ok((files, false))
+                } else {
+                    Err(DevError::Foreign { path: root })
+                }
             }
             Err(source) => Err(failed(source)),
         }
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join(LOCK_FILE)
     }
 
     /// Marks the directory as whole: everything in it was written.
@@ -103,7 +110,7 @@ impl Files {
 
     /// The coordinators' ports of a mesh that was founded before.
     pub(super) fn ports(&self) -> anyhow::Result<[u16; 3]> {
-        let path = self.root.join("ports");
+        let path = self.root.join(PORTS_FILE);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let ports: Vec<u16> =
@@ -119,7 +126,7 @@ impl Files {
         catalogue: &Catalogue,
         catalog: Option<&Path>,
     ) -> anyhow::Result<()> {
-        let pki = self.root.join("pki");
+        let pki = self.root.join(PKI);
         fs::create_dir_all(&pki)?;
         let now = SystemClock.wall();
         let root = Authority::root(DOMAIN.parse()?, now, VALIDITY)?;
@@ -132,7 +139,7 @@ impl Files {
             self.write_site(site, &root, ports, catalogue, catalog)?;
         }
         let text = ports.map(|port| port.to_string()).join(" ");
-        fs::write(self.root.join("ports"), text + "\n")?;
+        fs::write(self.root.join(PORTS_FILE), text + "\n")?;
         Ok(())
     }
 
@@ -178,6 +185,21 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Whether a mesh may be made in the directory: it is empty, or holds what a `kato dev` that was stopped had made so far.
+/// Somebody else's certificates would be written over.
+fn is_free(root: &Path) -> std::io::Result<bool> {
+    let names = fs::read_dir(root)?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<std::io::Result<Vec<_>>>()?;
+    let is_made = |name: &std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        let name = name.as_ref();
+        let site = Site::named(name.strip_suffix(".toml").unwrap_or(name));
+        site.is_some() || [LOCK_FILE, PORTS_FILE, PKI].contains(&name)
+    };
+    Ok(names.is_empty()
+        || (names.iter().any(|name| name == LOCK_FILE) && names.iter().all(is_made)))
 }
 
 /// The first host port of a datacenter's instances.
@@ -269,4 +291,42 @@ fn agent_toml(
         site.city,
         config.to_toml()?
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mesh_is_made_in_nobodys_directory_alone() {
+        for (held, free) in [
+            (vec![], true),
+            // A start that was stopped half-way.
+            (vec!["dev.lock"], true),
+            (vec!["dev.lock", "pki", "dub", "dub.toml", "ewr", "ports"], true),
+            // What `kato pki init pki` made, and keys that nobody has twice.
+            (vec!["pki"], false),
+            (vec!["dev.lock", "pki", "thesis.txt"], false),
+            (vec!["dub"], false),
+            // Somebody's file that has the name of ours.
+            (vec!["format"], false),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            for name in &held {
+                fs::write(directory.path().join(name), "its own").unwrap();
+            }
+            match Files::open(directory.path().to_owned()) {
+                Ok((_, resumed)) => assert!(free && !resumed, "{held:?}"),
+                Err(error) => {
+                    assert!(
+                        !free && matches!(error, DevError::Foreign { .. }),
+                        "{held:?}: {error}"
+                    );
+                    let hint = error.hint().unwrap();
+                    assert!(hint.starts_with("use another directory"), "{hint}");
+                    assert!(!hint.contains("remove"), "{hint}");
+                }
+            }
+        }
+    }
 }

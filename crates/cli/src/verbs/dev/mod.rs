@@ -103,10 +103,13 @@ impl DevError {
             Self::Directory { .. } => {
                 Some("choose a directory that you may write to: kato dev --data-dir DIR".to_owned())
             }
-            Self::Format { path, .. } | Self::Foreign { path } => Some(format!(
-                "use another directory with --data-dir, or remove {} and start anew",
-                path.display()
-            )),
+            Self::Format { .. } => Some(
+                "use another directory with --data-dir; the kato that made this one can still run it"
+                    .to_owned(),
+            ),
+            Self::Foreign { .. } => {
+                Some("use another directory with --data-dir; nothing in this one was touched".to_owned())
+            }
             Self::Running { .. } => {
                 Some("stop it with Ctrl-C, or use another --data-dir".to_owned())
             }

@@ -56,7 +56,7 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
     // Before anything is written.
     let catalogue = args.catalog.as_deref().map(founding::catalogue).transpose()?;
     let (files, resumed) = Files::open(root.clone())?;
-    let _lock = lock(&root)?;
+    let _lock = lock(&files)?;
     report::begin(&root, resumed)?;
     clear(&files).await?;
     let turn = tokio::select! {
@@ -116,12 +116,13 @@ async fn supervise(args: StartArgs) -> anyhow::Result<Exit> {
 }
 
 /// Keeps a second `kato dev` out.
-fn lock(root: &std::path::Path) -> Result<File, DevError> {
-    let failed = |source| DevError::Directory { path: root.to_owned(), source };
-    let file = File::create(root.join("dev.lock")).map_err(failed)?;
+fn lock(files: &Files) -> Result<File, DevError> {
+    let path = || files.root.clone();
+    let failed = |source| DevError::Directory { path: path(), source };
+    let file = File::create(files.lock()).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(DevError::Running { path: root.to_owned() }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DevError::Running { path: path() }),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
 }
