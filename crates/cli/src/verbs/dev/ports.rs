@@ -71,12 +71,14 @@ pub(super) fn from(base: u16) -> [u16; 3] {
     [base, base + 1, base + 2]
 }
 
-/// The first free ports. They lie below those that the system gives to outgoing connections, so that they are still
-/// free when the mesh comes back.
+/// The first block of free ports. They lie below those that the system gives to outgoing connections, so that they are
+/// still free when the mesh comes back. A block of which one is taken belongs to a mesh that has lost the others for
+/// a while.
 pub(super) fn free() -> Result<[u16; 3], DevError> {
-    let free: Vec<u16> = (FIRST..20_000).filter(|port| listen(*port).is_ok()).take(3).collect();
     let needed = SITES.len();
-    free.try_into().map_err(|_| DevError::NoPorts { first: FIRST, needed })
+    let free = |ports: &[u16; 3]| ports.iter().all(|port| listen(*port).is_ok());
+    let mut blocks = (FIRST..20_000).step_by(needed).map(from);
+    blocks.find(free).ok_or(DevError::NoPorts { first: FIRST, needed })
 }
 
 #[cfg(test)]
