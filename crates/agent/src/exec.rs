@@ -17,7 +17,7 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::shim::warden;
+use crate::shim::{self, warden};
 
 /// What a process ends with that could not become its command, as systemd's do (`EXIT_EXEC`).
 pub const EXIT_EXEC: u8 = 203;
@@ -35,6 +35,9 @@ pub enum Error {
     /// The shim ended before this process could ask to die with it.
     #[error("the shim is gone")]
     Orphaned,
+    /// It was to be a shim, and that failed.
+    #[error(transparent)]
+    Shim(shim::Error),
     /// A step on the way failed.
     #[error("could not {step}")]
     Step {
@@ -59,14 +62,16 @@ pub(crate) struct Setup {
 
 /// Becomes a unit's command. `arguments` are those after `exec-unit`: the setup, the program's path, and its
 /// arguments, the zeroth included. Standard input is a pipe to the shim that closes as the command begins; what
-/// goes wrong is written to it. A shim also calls this for its warden, with other arguments. A caller that gets this function's error ends with [`EXIT_EXEC`].
+/// goes wrong is written to it. A warden also calls this for its shim, with other arguments. A caller that gets this
+/// function's error ends with [`EXIT_EXEC`].
 pub fn run(arguments: &[OsString]) -> Error {
-    if let [flag, ward] = arguments
+    if let [flag, parent] = arguments
         && flag == warden::FLAG
     {
-        // Its own end is all that a warden has to say.
-        let kept = warden::keep(ward);
-        std::process::exit(i32::from(kept.is_err()));
+        match shim::run_guarded(&parent.to_string_lossy()) {
+            Ok(()) => std::process::exit(0),
+            Err(error) => return Error::Shim(error),
+        }
     }
     let report = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3).map(File::from);
     let error = become_command(arguments);

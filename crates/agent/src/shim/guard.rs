@@ -50,21 +50,17 @@ pub(super) fn raise(interrupt: &watch::Sender<Interrupt>, level: Interrupt) {
     });
 }
 
-/// Reaches every process of the instance. All of them descend from the shim, which is their subreaper, so none
+/// Reaches every process of the instance. All of them descend from this process, which is their subreaper, so none
 /// gets away by leaving its process group, its session or its parent.
 #[derive(Debug, Clone)]
 pub(super) struct Killer {
     pub(super) cgroup: Option<Cgroup>,
-    /// The process that is the shim's own, and not the instance's.
-    pub(super) warden: Option<i32>,
 }
 
 impl Killer {
     /// Every process of the instance.
-    pub(super) fn alive(&self) -> Vec<Process> {
-        let mut alive = procfs::descendants(getpid().as_raw_pid());
-        alive.retain(|process| Some(process.pid) != self.warden);
-        alive
+    pub(super) fn alive() -> Vec<Process> {
+        procfs::descendants(getpid().as_raw_pid())
     }
 
     /// Sends `signal` to all of them.
@@ -73,7 +69,7 @@ impl Killer {
             cgroup.kill();
         }
         let own = getpgrp().as_raw_pid();
-        let alive = self.alive();
+        let alive = Self::alive();
         // A whole group at once first: its members cannot fork away from under that.
         let mut groups: Vec<i32> = alive.iter().map(|process| process.group).collect();
         groups.sort_unstable();

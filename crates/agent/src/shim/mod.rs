@@ -40,7 +40,6 @@ use self::restart::Exit;
 use self::run::Runner;
 use self::socket::Socket;
 use self::supervise::Supervisor;
-use self::warden::{Ward, Warden};
 use crate::record::{self, ASSIGNMENT, Assigned, End, LOCK, Recorded, SOCKET, STATUS};
 
 /// How long the shim's own tasks have to end once its unit has: clients read the last status in it.
@@ -71,22 +70,52 @@ fn cannot(action: &'static str) -> impl FnOnce(io::Error) -> Error {
 /// Runs the assignment in `directory` to its end. Must be called on the main thread of a process that does nothing
 /// else: it changes the working directory, the session, and who inherits orphans.
 pub fn run(directory: &Path) -> Result<(), Error> {
-    // The socket's path may be longer than the kernel takes; its name alone is not.
-    std::env::set_current_dir(directory).map_err(cannot("enter its directory"))?;
-    let directory = std::env::current_dir().map_err(cannot("find its directory"))?;
-    let lock = own(&directory)?;
-    // This fails only for a process that leads its group, which is then as alone as it should be.
-    let _ = rustix::process::setsid();
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .map_err(|error| Error::Io("adopt orphans", error.into()))?;
-    let assigned = record::read::<Assigned>(Path::new(ASSIGNMENT))
-        .map_err(cannot("read its assignment"))?
-        .ok_or_else(|| Error::NoAssignment(directory.clone()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot("start its runtime"))?;
-    runtime.block_on(live(directory, assigned, &lock))
+    let entered = Entered::at(directory)?;
+    if entered.assigned.deadline_ms.is_some() {
+        return warden::keep(&entered.lock).map_err(cannot("run its warden"));
+    }
+    entered.run()
+}
+
+/// The same for what is below a [`warden`] already, in its directory.
+pub(crate) fn run_guarded(warden: &str) -> Result<(), Error> {
+    warden::follow(warden).map_err(cannot("follow its warden"))?;
+    Entered::at(Path::new("."))?.run()
+}
+
+/// A directory that this process owns.
+struct Entered {
+    directory: PathBuf,
+    assigned: Assigned,
+    lock: File,
+}
+
+impl Entered {
+    fn at(directory: &Path) -> Result<Self, Error> {
+        // The socket's path may be longer than the kernel takes; its name alone is not.
+        std::env::set_current_dir(directory).map_err(cannot("enter its directory"))?;
+        let directory = std::env::current_dir().map_err(cannot("find its directory"))?;
+        let lock = own(&directory)?;
+        // This fails only for a process that leads its group, which is then as alone as it should be.
+        let _ = rustix::process::setsid();
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|error| Error::Io("adopt orphans", error.into()))?;
+        let assigned = record::read::<Assigned>(Path::new(ASSIGNMENT))
+            .map_err(cannot("read its assignment"))?
+            .ok_or_else(|| Error::NoAssignment(directory.clone()))?;
+        Ok(Self { directory, assigned, lock })
+    }
+
+    fn run(self) -> Result<(), Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(cannot("start its runtime"))?;
+        let ran = runtime.block_on(live(self.directory, self.assigned));
+        // Not before there is nothing left to own.
+        drop(self.lock);
+        ran
+    }
 }
 
 /// Whether a unit is started again whose shim was killed. To the unit that is what the death of its main process by
@@ -119,7 +148,7 @@ fn own(directory: &Path) -> Result<File, Error> {
     }
 }
 
-async fn live(directory: PathBuf, assigned: Assigned, lock: &File) -> Result<(), Error> {
+async fn live(directory: PathBuf, assigned: Assigned) -> Result<(), Error> {
     let tasks = Arc::new(Tasks::new());
     let children = Children::reap(&tasks).map_err(cannot("watch its children"))?;
     let output = Output::open(directory.clone(), assigned.output_bytes_max)
@@ -127,14 +156,7 @@ async fn live(directory: PathBuf, assigned: Assigned, lock: &File) -> Result<(),
     let interrupt = watch::Sender::new(Interrupt::None);
     listen_for_signals(&tasks, &interrupt)?;
     let (cgroup, remark) = Cgroup::create(&directory, assigned.request());
-    let ward = Ward {
-        marks: assigned.mark_lines(&directory),
-        cgroup: cgroup.as_ref().map(|cgroup| cgroup.path().to_owned()),
-    };
-    let warden = assigned.deadline_ms.map(|_| Warden::start(&ward, lock)).transpose();
-    let warden = warden.map_err(cannot("start its warden"))?;
-    let killer =
-        Killer { cgroup: cgroup.clone(), warden: warden.as_ref().map(|warden| warden.pid) };
+    let killer = Killer { cgroup: cgroup.clone() };
     let guard = Guard::start(assigned.deadline(), killer.clone(), interrupt.clone())
         .map_err(cannot("guard its deadline"))?;
 

@@ -172,7 +172,7 @@ impl Runner {
 
     /// Asks every process that is left to end, and after the time limit kills them. Returns whether it had to.
     pub(super) async fn clear(&self, service: &Service) -> bool {
-        if self.killer.alive().is_empty() {
+        if Killer::alive().is_empty() {
             return false;
         }
         let number = i32::from(service.kill_signal.number());
@@ -215,7 +215,7 @@ impl Runner {
         let mut ends = self.children.ends();
         loop {
             ends.mark_unchanged();
-            if self.killer.alive().is_empty() {
+            if Killer::alive().is_empty() {
                 return;
             }
             if ends.changed().await.is_err() {

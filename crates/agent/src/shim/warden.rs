@@ -1,73 +1,58 @@
 //! Who watches the guard. A shim that is killed takes the unit's own process with it, but not what that one has
-//! started; and then there is nobody left to keep the deadline. So a singleton has a second, even smaller process:
-//! it waits for the shim to end, kills whatever of the instance is left, and ends.
+//! started; and then there is nobody left to keep the deadline. So a singleton's shim has a second, even smaller process
+//! above it, and what the shim leaves behind becomes that one's: the kernel gives orphans to the next subreaper among
+//! their ancestors (prctl(2)), whatever they did to their environment, their session or their control group. It kills
+//! all of them, and ends. Where it is killed itself, the shim stops its unit, which may then start anew under both.
 
-use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, PipeWriter, Read as _};
+use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
-use serde::{Deserialize, Serialize};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, set_parent_process_death_signal, wait,
+};
 
-use super::cgroup::Cgroup;
-use crate::procfs::{self, Process};
+use super::guard::Killer;
 
-/// What `exec-unit` is given instead of a setup to become a warden.
-pub(crate) const FLAG: &str = "--warden";
+/// What `exec-unit` is given instead of a setup to become the shim below a warden.
+pub(crate) const FLAG: &str = "--guarded";
 /// The pause between two looks at what is left.
 const ROUND: Duration = Duration::from_millis(2);
 
-/// What a warden kills.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Ward {
-    /// What the environment of every process of the instance holds, each `NAME=value`.
-    pub(super) marks: Vec<String>,
-    pub(super) cgroup: Option<PathBuf>,
-}
-
-/// The warden of this shim. It acts when this is dropped, or when nobody is left to drop it.
-#[derive(Debug)]
-pub(super) struct Warden {
-    pub(super) pid: i32,
-    _line: PipeWriter,
-}
-
-impl Warden {
-    /// It holds the directory's lock as well, as its standard output: while it still kills, nothing of the instance
-    /// can be started anew, which it could not tell from what it is to kill.
-    pub(super) fn start(ward: &Ward, lock: &File) -> io::Result<Self> {
-        let (end, line) = io::pipe()?;
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("kato").args(["exec-unit", FLAG, &serde_json::to_string(ward)?]).env_clear();
-        command.stdin(Stdio::from(end)).stdout(lock.try_clone()?).stderr(Stdio::null());
-        let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-        Ok(Self { pid, _line: line })
-    }
-}
-
-/// The whole life of a warden. Its standard input ends when the shim does.
-pub(crate) fn keep(ward: &OsStr) -> io::Result<()> {
-    let ward = ward.to_str().ok_or(io::ErrorKind::InvalidInput)?;
-    let ward: Ward = serde_json::from_str(ward)?;
-    // What is sent to the shim's group or session is not meant for it.
-    let _ = rustix::process::setsid();
-    io::stdin().read_to_end(&mut Vec::new())?;
-    let cgroup = ward.cgroup.map(Cgroup::at);
+/// Runs the shim of this process's directory to its end, and returns once nothing that it has started is left. This
+/// process is a subreaper, and holds the directory's lock with the shim: while it still kills, nothing of the instance
+/// can be started anew, which it could not tell from what it is to kill.
+pub(super) fn keep(lock: &File) -> io::Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("kato").args(["exec-unit", FLAG, &getpid().as_raw_pid().to_string()]);
+    command.stdin(Stdio::from(lock.try_clone()?)).stdout(Stdio::null());
+    let shim = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
     loop {
-        if let Some(cgroup) = &cgroup {
-            cgroup.kill();
+        match wait(WaitOptions::empty()) {
+            Ok(Some((ended, _))) if ended.as_raw_pid() == shim => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
-        let left = procfs::marked(&ward.marks);
-        if left.is_empty() && cgroup.as_ref().is_none_or(Cgroup::remove) {
-            return Ok(());
-        }
-        for process in left.into_iter().filter_map(Process::id) {
-            let _ = kill_process(process, Signal::KILL);
-        }
+    }
+    let killer = Killer { cgroup: None };
+    while !Killer::alive().is_empty() {
+        killer.signal(Signal::KILL);
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         std::thread::sleep(ROUND);
     }
+    Ok(())
+}
+
+/// Ties this process to its warden, which is to be its parent: it is told to end when that one does.
+pub(super) fn follow(warden: &str) -> io::Result<()> {
+    // The signal first and the question after it: a warden that dies in between is noticed by one of them.
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    let warden = warden.parse().ok().and_then(Pid::from_raw);
+    if warden.is_none() || getppid() != warden {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the warden is gone"));
+    }
+    Ok(())
 }

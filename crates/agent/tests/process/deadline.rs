@@ -10,10 +10,10 @@ use crate::support::{
     Bench, ahead, assignment, ended, eventually, id, kill, main_pid, parent, running, runs,
 };
 
-/// One that does not end when asked, with a child that has left its group.
+/// One that does not end when asked, with a child that has left its group and carries no mark of it.
 fn singleton() -> Assignment {
     let unit = r#"
-ExecStart=/bin/sh -c 'trap "" TERM; setsid sleep 600 & echo $$! > %S/child; while :; do sleep 1; done'
+ExecStart=/bin/sh -c 'trap "" TERM; env -i setsid sleep 600 & echo $$! > %S/child; while :; do sleep 1; done'
 ExecStop=/bin/sleep 600
 ExecStopPost=/bin/sh -c 'echo > %S/post'
 Restart=always
@@ -104,4 +104,18 @@ pub(crate) async fn a_killed_guard_leaves_nothing_of_a_singleton() {
     eventually("so is its warden", || bench.processes().is_empty()).await;
     let sandbox = bench.open().await;
     assert_eq!(sandbox.current()[&id("db@1")].state, RunState::Failed);
+}
+
+pub(crate) async fn a_singleton_without_its_warden_stops_and_may_start_anew() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    let unit = Assignment { singleton: true, ..assignment("db", "ExecStart=/bin/sleep 600") };
+    sandbox.start(unit.clone(), Some(ahead(Duration::from_mins(1)))).await.unwrap();
+    let pid = main_pid(&running(&sandbox, "db@1").await);
+    kill(parent(parent(pid)));
+    let status = ended(&sandbox, "db@1").await;
+    assert!(status.detail.ends_with("its shim was told to end"), "{}", status.detail);
+    assert!(!runs(pid));
+    sandbox.start(unit, Some(ahead(Duration::from_mins(1)))).await.unwrap();
+    assert_ne!(main_pid(&running(&sandbox, "db@1").await), pid);
 }

@@ -80,6 +80,7 @@ fn trials() -> Vec<Trial> {
         deadline::an_extended_deadline_keeps_it_running,
         deadline::a_deadline_in_the_past_starts_nothing,
         deadline::a_killed_guard_leaves_nothing_of_a_singleton,
+        deadline::a_singleton_without_its_warden_stops_and_may_start_anew,
         deadline::a_stop_that_takes_too_long_ends_by_the_deadline,
     ]
 }

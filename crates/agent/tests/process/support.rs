@@ -58,17 +58,22 @@ impl Bench {
         fs::read_to_string(&path).unwrap()
     }
 
-    /// The processes that belong to this sandbox, shims included.
+    /// The processes that belong to this sandbox, shims included: by their arguments, their environment, or where they
+    /// are.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let path = self.path().to_str().unwrap().to_owned();
         let holds = |pid: i32, file: &str| {
             let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             String::from_utf8_lossy(&text).contains(&path)
         };
+        let is_in = |pid: i32| {
+            let place = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+            place.to_str().is_some_and(|place| place.contains(&path))
+        };
         let all = fs::read_dir("/proc").unwrap().flatten();
         let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| runs(*pid) && (holds(*pid, "environ") || holds(*pid, "cmdline")))
-            .collect()
+        let ours = |pid: i32| holds(pid, "environ") || holds(pid, "cmdline") || is_in(pid);
+        pids.filter(|pid| runs(*pid) && ours(*pid)).collect()
     }
 }
 
