@@ -113,7 +113,7 @@ pub(super) fn shared(engine: &Arc<Engine>) -> Shared {
         engine: Arc::clone(engine) as Arc<dyn UnitEngine>,
         clock: Arc::new(Moved(Instant::now())),
         wanted: Arc::new(watch::Sender::new(None)),
-        grants: Grants::default(),
+        grants: Grants::new(1),
         failures: Failures::default(),
         machine: Arc::new(machine()),
     }

@@ -22,19 +22,20 @@ pub(super) struct Grants {
     pending: Arc<Mutex<Pending>>,
 }
 
-impl Default for Grants {
-    fn default() -> Self {
-        Self { deadlines: Arc::new(watch::Sender::default()), pending: Arc::default() }
-    }
-}
-
-#[derive(Default)]
 struct Pending {
     last: u64,
     sent: BTreeMap<u64, Duration>,
 }
 
 impl Grants {
+    /// Nothing granted yet, to this start of the agent. Its nonces are no other start's: a grant that was on its way
+    /// to the one before would otherwise answer a later request, and hold for too long.
+    pub(super) fn new(incarnation: u64) -> Self {
+        let pending = Pending { last: incarnation << 32, sent: BTreeMap::new() };
+        let deadlines = Arc::new(watch::Sender::default());
+        Self { deadlines, pending: Arc::new(Mutex::new(pending)) }
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_lease_counts_from_the_request_and_answers_one_of_ours() {
-        let grants = Grants::default();
+        let grants = Grants::new(1);
         let request = grants.request(Duration::from_secs(10));
         grants.take(&grant(request.nonce + 1));
         assert!(grants.watch().borrow().is_empty());
@@ -96,5 +97,17 @@ mod tests {
         // The same grant again, or one for an older request, moves nothing.
         grants.take(&grant(request.nonce));
         assert_eq!(grants.watch().borrow().get(&key), Some(&Duration::from_secs(16)));
+    }
+
+    #[test]
+    fn a_grant_to_an_earlier_start_is_worth_nothing() {
+        let earlier = Grants::new(7).request(Duration::ZERO);
+        let grants = Grants::new(8);
+        assert_ne!(grants.request(Duration::from_secs(9)).nonce, earlier.nonce);
+        let instance = pb::Singleton { instance: "db@1".to_owned(), epoch: 1 };
+        let late =
+            pb::LeaseGrant { nonce: earlier.nonce, lease_ms: 1_000, singletons: vec![instance] };
+        grants.take(&late);
+        assert!(grants.watch().borrow().is_empty());
     }
 }

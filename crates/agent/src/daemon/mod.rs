@@ -108,7 +108,7 @@ impl Daemon {
             engine,
             clock,
             wanted: Arc::new(watch::Sender::new(None)),
-            grants: Grants::default(),
+            grants: Grants::new(incarnation),
             failures: Failures::default(),
             machine,
         };
