@@ -38,11 +38,13 @@ impl fmt::Display for CallError {
             (Code::Unimplemented, _) => {
                 write!(f, "the coordinator at {} does not know this call", self.address)
             }
+            (Code::Unavailable | Code::Unknown | Code::Internal, _)
+                if self.status.source_is_transport() =>
+            {
+                write!(f, "the connection to {} broke", self.address)
+            }
             (Code::Internal | Code::Unknown | Code::DataLoss, _) => {
                 write!(f, "the coordinator at {} failed: {message}", self.address)
-            }
-            (Code::Unavailable, _) if self.status.source_is_transport() => {
-                write!(f, "the connection to {} broke", self.address)
             }
             (code, "") => write!(f, "the coordinator at {} answers: {code}", self.address),
             _ => f.write_str(message),
@@ -115,7 +117,11 @@ impl CallError {
             return retry;
         }
         let hint = match (self.status.code(), self.intent) {
-            (Code::Unavailable, _) if self.status.source_is_transport() => self.after_break(),
+            (Code::Unavailable | Code::Unknown | Code::Internal, _)
+                if self.status.source_is_transport() =>
+            {
+                self.after_break()
+            }
             (Code::DeadlineExceeded | Code::Cancelled, Intent::Write) => {
                 "it is not known whether the change was made: look with `kato get workloads`\n\
                  before you try again; --timeout gives it more time"
@@ -145,7 +151,7 @@ impl CallError {
     }
 
     /// Whether too few coordinators hear each other. Others may be unavailable too: an agent, say.
-    fn lacks_majority(&self) -> bool {
+    pub(super) fn lacks_majority(&self) -> bool {
         let info = self.status.get_details_error_info();
         info.is_some_and(|info| info.reason == NO_MAJORITY)
     }

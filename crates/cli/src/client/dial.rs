@@ -100,9 +100,10 @@ pub(super) fn hint(attempts: &[Attempt]) -> String {
     text.to_owned()
 }
 
-/// The coordinators that have not been tried yet.
+/// The coordinators, and which have not been tried yet.
 pub(super) struct Dialer {
     transport: Arc<TlsTransport>,
+    all: Vec<String>,
     rest: VecDeque<String>,
     /// The one that was connected to last.
     address: String,
@@ -110,32 +111,60 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(transport: Arc<TlsTransport>, addresses: Vec<String>) -> Self {
-        Self { transport, rest: addresses.into(), address: String::new() }
+        Self { transport, rest: addresses.clone().into(), all: addresses, address: String::new() }
     }
 
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
+    /// All of them are to be tried again: first the one after the last that answered, and that one last.
+    pub(super) fn begin_anew(&mut self) {
+        let next = self.all.iter().position(|address| *address == self.address);
+        let next = next.map_or(0, |at| at + 1);
+        self.rest = self.all.iter().cloned().collect();
+        self.rest.rotate_left(next);
+    }
+
     /// Connects to the next coordinator that answers.
     pub(super) async fn next(&mut self) -> Result<Channel, ClientError> {
         let mut attempts = Vec::new();
         while let Some(address) = self.rest.pop_front() {
-            let connect = self.transport.connect(&address, &Expect::AnyCoordinator);
-            match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-                Ok(Ok(io)) => {
-                    self.address.clone_from(&address);
-                    let opened =
-                        Opened { transport: Arc::clone(&self.transport), io: Mutex::new(Some(io)) };
-                    let timeouts = Timeouts { connect: CONNECT_TIMEOUT, ..Timeouts::default() };
-                    let expect = Expect::AnyCoordinator;
-                    return Ok(channel(Arc::new(opened), address, expect, timeouts));
-                }
-                Ok(Err(error)) => attempts.push(Attempt::new(&address, &error)),
-                Err(_) => attempts.push(Attempt::silent(&address)),
+            match self.dial(&address).await {
+                Ok(channel) => return Ok(channel),
+                Err(attempt) => attempts.push(attempt),
             }
         }
         Err(ClientError::NoAnswer { attempts })
+    }
+
+    /// The same, until none is left; `last` is told of those that do not answer.
+    pub(super) async fn next_known(
+        &mut self,
+        last: &mut Option<Box<ClientError>>,
+    ) -> Option<Channel> {
+        match self.next().await {
+            Ok(channel) => Some(channel),
+            Err(ClientError::NoAnswer { attempts }) if attempts.is_empty() => None,
+            Err(error) => {
+                *last = Some(error.into());
+                None
+            }
+        }
+    }
+
+    async fn dial(&mut self, address: &str) -> Result<Channel, Attempt> {
+        let connect = self.transport.connect(address, &Expect::AnyCoordinator);
+        let io = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(io)) => io,
+            Ok(Err(error)) => return Err(Attempt::new(address, &error)),
+            Err(_) => return Err(Attempt::silent(address)),
+        };
+        address.clone_into(&mut self.address);
+        let opened = Opened { transport: Arc::clone(&self.transport), io: Mutex::new(Some(io)) };
+        let timeouts = Timeouts { connect: CONNECT_TIMEOUT, ..Timeouts::default() };
+        let expect = Expect::AnyCoordinator;
+        Ok(channel(Arc::new(opened), address.to_owned(), expect, timeouts))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client's side of the API: connect to the first coordinator that answers, call it with a deadline,
 //! and go on to the next one when a read finds it cut off from the others.
 
+mod again;
 mod call;
 mod dial;
 mod pages;
@@ -18,6 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+pub(crate) use again::Outage;
 pub(crate) use call::{CallError, Intent};
 pub(crate) use pages::Paged;
 
@@ -48,6 +50,8 @@ pub(crate) enum ClientError {
     Call(#[from] Box<CallError>),
     #[error("the pages of the list do not end")]
     Pages,
+    #[error("no coordinator went on within {within:?}")]
+    GaveUp { within: Duration, last: Option<Box<ClientError>> },
 }
 
 impl ClientError {
@@ -61,11 +65,34 @@ impl ClientError {
         matches!(self, Self::Call(call) if call.code() == Code::Unavailable)
     }
 
+    /// Whether a coordinator answered that it hears too few others.
+    pub(crate) fn lacks_majority(&self) -> bool {
+        matches!(self, Self::Call(call) if call.lacks_majority())
+    }
+
+    /// Whether it may be otherwise in a moment, or at another coordinator: one that stops, that is lost, or that
+    /// hears too few others; an instance that is about to move.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Call(call) => !matches!(
+                call.code(),
+                Code::NotFound
+                    | Code::PermissionDenied
+                    | Code::Unauthenticated
+                    | Code::InvalidArgument
+                    | Code::Unimplemented
+            ),
+            _ => false,
+        }
+    }
+
     /// Further lines.
     pub(crate) fn details(&self) -> Vec<String> {
         match self {
             Self::NoAnswer { attempts } => attempts.iter().map(Attempt::to_string).collect(),
             Self::Call(call) => call.details(),
+            Self::GaveUp { last: Some(last), .. } => last.details(),
             _ => Vec::new(),
         }
     }
@@ -87,6 +114,7 @@ impl ClientError {
             }
             Self::NoAnswer { attempts } => Some(dial::hint(attempts)),
             Self::Call(call) => call.hint(),
+            Self::GaveUp { last, .. } => last.as_ref().and_then(|last| last.hint()),
             Self::Pages => Some("the coordinator is at fault: `kato version` shows its".to_owned()),
         }
     }
@@ -125,6 +153,11 @@ impl Client {
         let mut dialer = Dialer::new(Arc::new(transport), settings.addresses);
         let channel = dialer.next().await?;
         Ok(Self { dialer, channel, identity, timeout: settings.timeout })
+    }
+
+    /// The coordinator that is asked at the moment.
+    pub(crate) fn address(&self) -> &str {
+        self.dialer.address()
     }
 
     /// Asks something that changes nothing. A coordinator that is cut off from the others is left for the
@@ -174,10 +207,27 @@ impl Client {
         }
     }
 
-    /// Opens a stream: only its opening has the deadline of a call.
+    /// Opens a stream: only its opening has the deadline of a call. A coordinator that is cut off from the others is
+    /// left for the next one that answers.
     pub(crate) async fn stream<T>(
         &mut self,
         call: impl AsyncFn(Calls) -> Result<Response<Streaming<T>>, Status>,
+    ) -> Result<Streaming<T>, ClientError> {
+        loop {
+            let error = match self.open(&call).await {
+                Err(error) if error.lacks_majority() => error,
+                answered => return answered,
+            };
+            match self.dialer.next().await {
+                Ok(channel) => self.channel = channel,
+                Err(_) => return Err(error),
+            }
+        }
+    }
+
+    async fn open<T>(
+        &self,
+        call: &impl AsyncFn(Calls) -> Result<Response<Streaming<T>>, Status>,
     ) -> Result<Streaming<T>, ClientError> {
         let calls = InterceptedService::new(self.channel.clone(), Deadline(None));
         self.limited(Intent::Stream, call(calls)).await

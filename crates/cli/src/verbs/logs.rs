@@ -7,12 +7,18 @@ use super::connect;
 use super::explain::instance_id;
 use super::reading::ReadArgs;
 use crate::cli::ConnectionArgs;
+use crate::client::Outage;
 use crate::failure::Exit;
 use crate::output::{self, Reader, units};
 
+/// How far back a log is read that broke off.
+const LINES_AGAIN: u32 = 1000;
+
 /// Show what an instance prints
 ///
-/// Lines of its standard output and standard error as they are; lines of Káto itself begin with "kato: ".
+/// Lines of its standard output and standard error as they are; lines of Káto itself begin with "kato: ". With -f a
+/// log that breaks off, with its coordinator or because the instance moves, is followed again; if that does not work
+/// within the time of --timeout, it fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Such as web@1
@@ -37,7 +43,7 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     let instance = instance_id(&args.instance)?.to_string();
     let mut client = connect(&connection).await?;
     let (follow, lines, consistency) = (args.follow, args.lines, args.read.consistency());
-    let request = ReadLogsRequest { instance, follow, lines, consistency };
+    let mut request = ReadLogsRequest { instance, follow, lines, consistency };
     let mut stream =
         client.stream(async |calls| LogsClient::new(calls).read(request.clone()).await).await?;
     if consistency == i32::from(Consistency::Stale) {
@@ -46,16 +52,102 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
             request.instance
         ));
     }
-    while let Some(line) = client.message(&mut stream, args.follow).await? {
-        if output::print_raw(&shown(&line, args.timestamps))? == Reader::Gone {
-            break;
+    let mut place = Place::default();
+    let mut outage = Outage::default();
+    loop {
+        match client.message(&mut stream, follow).await {
+            Ok(Some(line)) => {
+                outage.end();
+                let new = place.is_new(&line);
+                if new && output::print_raw(&shown(&line, args.timestamps))? == Reader::Gone {
+                    return Ok(Exit::Done);
+                }
+                continue;
+            }
+            Ok(None) if !follow => return Ok(Exit::Done),
+            Err(error) if !follow || !error.may_pass() => return Err(error.into()),
+            Ok(None) | Err(_) => {}
         }
+        if outage.begin() {
+            output::note(&format!(
+                "the log of {} broke off; it is followed again, if that works within {:?}",
+                request.instance,
+                client.patience()
+            ));
+        }
+        request.lines = place.resume(lines);
+        let open = async |calls| LogsClient::new(calls).read(request.clone()).await;
+        stream = match client.reopen(&mut outage, open).await {
+            Err(error) if error.is_not_found() => {
+                output::note(&format!("there is no {} any more", request.instance));
+                return Ok(Exit::Done);
+            }
+            opened => opened?,
+        };
     }
-    Ok(Exit::Done)
+}
+
+/// Where a reader is in a log.
+#[derive(Default)]
+struct Place {
+    /// When the last line was printed, and how many of that millisecond were shown.
+    last: Option<(u64, usize)>,
+    /// Whether lines come that may have been shown before.
+    resumed: bool,
+    again: usize,
+}
+
+impl Place {
+    /// How many lines to begin with.
+    fn resume(&mut self, lines: u32) -> u32 {
+        let Some((_, shown)) = self.last else { return lines };
+        (self.resumed, self.again) = (true, shown);
+        LINES_AGAIN
+    }
+
+    /// Whether the line was not shown before. The times are the machine's: where an instance has moved to one whose
+    /// clock is behind, the first lines may be missing.
+    fn is_new(&mut self, line: &LogLine) -> bool {
+        match &mut self.last {
+            Some((at, _)) if self.resumed && line.at_unix_ms < *at => return false,
+            Some((at, _)) if *at == line.at_unix_ms && self.again > 0 => {
+                self.again -= 1;
+                return false;
+            }
+            Some((at, shown)) if *at == line.at_unix_ms => *shown += 1,
+            last => *last = Some((line.at_unix_ms, 1)),
+        }
+        (self.resumed, self.again) = (false, 0);
+        true
+    }
 }
 
 fn shown(line: &LogLine, timestamps: bool) -> String {
     let time = if timestamps { units::moment(line.at_unix_ms) + " " } else { String::new() };
     let from = if line.stream == "kato" { "kato: " } else { "" };
     format!("{time}{from}{}\n", line.text.trim_end_matches('\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_goes_on_after_the_last_line_that_was_shown() {
+        let history = [(5, "a"), (7, "b"), (7, "c"), (7, "d"), (9, "e")];
+        let line = |(at_unix_ms, text): &(u64, &str)| LogLine {
+            at_unix_ms: *at_unix_ms,
+            text: (*text).to_owned(),
+            ..LogLine::default()
+        };
+        for breaks in 0..=history.len() {
+            let (mut place, mut shown) = (Place::default(), Vec::new());
+            for sent in [breaks, history.len()] {
+                place.resume(100);
+                let lines = history.iter().map(line).take(sent);
+                shown.extend(lines.filter(|line| place.is_new(line)).map(|line| line.text));
+            }
+            assert_eq!(shown, ["a", "b", "c", "d", "e"], "broken after {breaks}");
+        }
+    }
 }

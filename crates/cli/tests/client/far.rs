@@ -32,12 +32,21 @@ pub(crate) struct Pretence {
     pub(crate) overtaken: bool,
     /// How often it says where a workload goes before the mesh changes, and it goes elsewhere.
     pub(crate) shifts_after: Option<usize>,
+    /// Whether it is stopped once it has sent three events, or the lines of a log.
+    pub(crate) stops: bool,
 }
 
 impl Default for Pretence {
     fn default() -> Self {
         let (change, unplaced) = (Change::Updated, 0);
-        Self { headless: false, change, unplaced, overtaken: false, shifts_after: None }
+        Self {
+            headless: false,
+            change,
+            unplaced,
+            overtaken: false,
+            shifts_after: None,
+            stops: false,
+        }
     }
 }
 
@@ -46,6 +55,7 @@ impl Default for Pretence {
 pub(crate) struct Far {
     pretence: Pretence,
     planned: Arc<AtomicUsize>,
+    watched: Arc<AtomicUsize>,
     pub(crate) commits: Arc<Mutex<Vec<Commit>>>,
 }
 
@@ -53,7 +63,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 impl Far {
     pub(crate) fn new(pretence: Pretence) -> Self {
-        Self { pretence, planned: Arc::default(), commits: Arc::default() }
+        Self { pretence, planned: Arc::default(), watched: Arc::default(), commits: Arc::default() }
     }
 
     fn planned(&self) -> ApplyResponse {
@@ -65,6 +75,12 @@ impl Far {
             (candidates[0].chosen, candidates[1].chosen) = (0, 2);
         }
         plan
+    }
+
+    /// Whether it is stopped already.
+    fn watch(&self) -> Result<(), Status> {
+        let first = self.watched.fetch_add(1, Ordering::SeqCst) == 0;
+        if first || !self.pretence.stops { Ok(()) } else { Err(Status::unavailable("stopped")) }
     }
 
     fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {
@@ -255,12 +271,20 @@ impl events_server::Events for Far {
         Ok(Response::new(ListEventsResponse { read, events, next_page_token }))
     }
 
-    /// Events without end.
+    /// Events without end, each revision with two of them.
     async fn watch(&self, request: Request<WatchEventsRequest>) -> Answer<Events> {
+        self.watch()?;
         let since = request.into_inner().since_revision;
         let event = sample::events().remove(2);
-        let endless = (since + 1..).map(move |revision| Event { revision, ..event.clone() });
-        Ok(Response::new(stream_of(endless)))
+        let endless = (2 * since + 2..).map(move |number| {
+            let message = format!("number {number}");
+            Event { revision: number / 2, message, ..event.clone() }
+        });
+        Ok(Response::new(if self.pretence.stops {
+            stream_of(endless.take(3))
+        } else {
+            stream_of(endless)
+        }))
     }
 }
 
@@ -269,6 +293,7 @@ impl logs_server::Logs for Far {
     type ReadStream = Lines;
 
     async fn read(&self, request: Request<ReadLogsRequest>) -> Answer<Lines> {
+        self.watch()?;
         let request = request.into_inner();
         self.read(request.consistency)?;
         if request.instance != "web@1" {
