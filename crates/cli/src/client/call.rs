@@ -122,6 +122,9 @@ impl CallError {
             {
                 self.after_break()
             }
+            (Code::Unavailable, Intent::Stream) => {
+                "try again in a moment; `kato status` shows who is silent".to_owned()
+            }
             (Code::DeadlineExceeded | Code::Cancelled, Intent::Write) => {
                 "it is not known whether the change was made: look with `kato get workloads`\n\
                  before you try again; --timeout gives it more time"

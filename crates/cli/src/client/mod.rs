@@ -70,6 +70,19 @@ impl ClientError {
         matches!(self, Self::Call(call) if call.lacks_majority())
     }
 
+    /// Whether a coordinator could not get what it was asked for from somebody else in time.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Call(call) => {
+                let code = call.code();
+                matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+                    && !call.lacks_majority()
+            }
+            Self::GaveUp { last, .. } => last.as_ref().is_some_and(|last| last.is_out_of_reach()),
+            _ => false,
+        }
+    }
+
     /// Whether it may be otherwise in a moment, or at another coordinator: one that stops, that is lost, or that
     /// hears too few others; an instance that is about to move.
     pub(crate) fn may_pass(&self) -> bool {

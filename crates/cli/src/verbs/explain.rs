@@ -36,11 +36,7 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         client.read(async |calls| PlacementClient::new(calls).explain(request.clone()).await).await;
     let answer = match answer {
         Err(error) if error.is_not_found() => {
-            let workload = id.workload.as_str();
-            lookup::workload(&mut client, workload, consistency).await?;
-            let known = lookup::instances(&mut client, workload, consistency).await?.instances;
-            lookup::instance(known, &args.instance)?;
-            return Err(error.into());
+            return Err(lookup::missing(&mut client, &id, consistency, error).await);
         }
         answer => answer?,
     };

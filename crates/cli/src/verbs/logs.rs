@@ -1,13 +1,14 @@
 //! `kato logs`: what an instance prints.
 
-use kato_proto::v1::{self, Consistency, LogLine, ReadLogsRequest};
+use kato_core::InstanceId;
+use kato_proto::v1::{self, Consistency, Datacenter, Health, LogLine, ReadLogsRequest};
 use v1::logs_client::LogsClient;
 
-use super::connect;
 use super::explain::instance_id;
 use super::reading::ReadArgs;
+use super::{VerbError, connect, lookup, status};
 use crate::cli::ConnectionArgs;
-use crate::client::Outage;
+use crate::client::{Client, ClientError, Outage};
 use crate::failure::Exit;
 use crate::output::{self, Reader, units};
 
@@ -40,16 +41,24 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Result<Exit> {
-    let instance = instance_id(&args.instance)?.to_string();
+    let id = instance_id(&args.instance)?;
     let mut client = connect(&connection).await?;
+    let read = read(&mut client, &id, &args).await;
+    let Err(error) = read else { return read };
+    Err(match error.downcast::<ClientError>() {
+        Ok(error) => explained(&mut client, &id, error).await,
+        Err(error) => error,
+    })
+}
+
+async fn read(client: &mut Client, id: &InstanceId, args: &Args) -> anyhow::Result<Exit> {
     let (follow, lines, consistency) = (args.follow, args.lines, args.read.consistency());
-    let mut request = ReadLogsRequest { instance, follow, lines, consistency };
+    let mut request = ReadLogsRequest { instance: id.to_string(), follow, lines, consistency };
     let mut stream =
         client.stream(async |calls| LogsClient::new(calls).read(request.clone()).await).await?;
     if consistency == i32::from(Consistency::Stale) {
         output::note(&format!(
-            "stale: {} may run elsewhere by now; this is from where a coordinator last knew it",
-            request.instance
+            "stale: {id} may run elsewhere by now; this is from where a coordinator last knew it"
         ));
     }
     let mut place = Place::default();
@@ -70,8 +79,7 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         }
         if outage.begin() {
             output::note(&format!(
-                "the log of {} broke off; it is followed again, if that works within {:?}",
-                request.instance,
+                "the log of {id} broke off; it is followed again, if that works within {:?}",
                 client.patience()
             ));
         }
@@ -79,12 +87,50 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         let open = async |calls| LogsClient::new(calls).read(request.clone()).await;
         stream = match client.reopen(&mut outage, open).await {
             Err(error) if error.is_not_found() => {
-                output::note(&format!("there is no {} any more", request.instance));
+                output::note(&format!("there is no {id} any more"));
                 return Ok(Exit::Done);
             }
             opened => opened?,
         };
     }
+}
+
+/// The error with what it means for a log, which is where its instance runs and nowhere else.
+async fn explained(client: &mut Client, id: &InstanceId, error: ClientError) -> anyhow::Error {
+    let stale = Consistency::Stale.into();
+    if error.is_not_found() {
+        return lookup::missing(client, id, stale, error).await;
+    }
+    if error.is_out_of_reach()
+        && let Ok(Some(gone)) = gone(client, id, stale).await
+    {
+        return gone.into();
+    }
+    error.into()
+}
+
+/// That the coordinator of the instance's datacenter is gone, if it is: as one of the others knows.
+async fn gone(
+    client: &mut Client,
+    id: &InstanceId,
+    stale: i32,
+) -> Result<Option<VerbError>, ClientError> {
+    let instances = lookup::instances(client, id.workload.as_str(), stale).await?.instances;
+    let Some(found) = instances.into_iter().find(|found| found.id == id.to_string()) else {
+        return Ok(None);
+    };
+    let datacenters = lookup::datacenters(client, stale).await?.datacenters;
+    let health = datacenters.iter().find(|d| d.name == found.datacenter).map(Datacenter::health);
+    let members = status::ask(client, stale).await?.members;
+    let heard = members.iter().any(|m| m.datacenter == found.datacenter && m.heard);
+    let health = match health {
+        Some(Health::Lost) => "lost",
+        Some(Health::Suspected) => "suspected to be lost",
+        _ if !heard => "not heard",
+        _ => return Ok(None),
+    };
+    let (datacenter, machine) = (output::plain(&found.datacenter), output::plain(&found.machine));
+    Ok(Some(VerbError::LogOutOfReach { instance: id.to_string(), datacenter, machine, health }))
 }
 
 /// Where a reader is in a log.

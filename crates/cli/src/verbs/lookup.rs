@@ -1,5 +1,6 @@
 //! Finding one thing by its name, and saying which one may have been meant where there is none.
 
+use kato_core::InstanceId;
 use kato_proto::v1;
 use v1::placement_client::PlacementClient;
 use v1::topology_client::TopologyClient;
@@ -111,4 +112,27 @@ pub(crate) async fn events(
 pub(crate) fn instance(all: Vec<v1::Instance>, name: &str) -> Result<v1::Instance, VerbError> {
     let missing = unknown("placement", name, all.iter().map(|i| i.id.as_str()));
     all.into_iter().find(|i| i.id == name).ok_or(missing)
+}
+
+/// What to say of an instance that a coordinator does not know: which part of its name is wrong, and what may have
+/// been meant.
+pub(crate) async fn missing(
+    client: &mut Client,
+    id: &InstanceId,
+    consistency: i32,
+    error: ClientError,
+) -> anyhow::Error {
+    let name = id.workload.as_str();
+    if let Err(unknown) = workload(client, name, consistency).await {
+        return unknown;
+    }
+    let known = match instances(client, name, consistency).await {
+        Ok(answer) => answer.instances,
+        Err(error) => return error.into(),
+    };
+    match instance(known, &id.to_string()) {
+        Err(unknown) => unknown.into(),
+        // It was made meanwhile.
+        Ok(_) => error.into(),
+    }
 }

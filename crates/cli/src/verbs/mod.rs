@@ -59,6 +59,10 @@ pub(crate) enum VerbError {
     Kind(String),
     #[error("the instance to look at is not named as it should be")]
     Instance { name: String, source: NameError },
+    #[error(
+        "the coordinator of {datacenter} does not answer ({health}), and the log of {instance} is on its machine there, {machine}"
+    )]
+    LogOutOfReach { instance: String, datacenter: String, machine: String, health: &'static str },
     #[error("\"{0}\" cannot be deleted: only workloads can")]
     NotDeletable(String),
     #[error("cannot read the answer to the question")]
@@ -98,6 +102,9 @@ impl VerbError {
             Self::Ambiguous(name) => {
                 Some(format!("kato describe workload {name}, or kato describe datacenter {name}"))
             }
+            Self::LogOutOfReach { datacenter, .. } => Some(format!(
+                "it can be read when {datacenter} is back; `kato describe {datacenter}` shows for how long it has been gone"
+            )),
             Self::NotDeletable(_) => Some("kato delete workload NAME".to_owned()),
             Self::Kind(_) => {
                 Some("use workload, placement, datacenter or machine, and a name".to_owned())

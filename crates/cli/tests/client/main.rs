@@ -216,6 +216,14 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         (mesh.command(&address, &["explain", "web@7"]), 1, "there is no placement \"web@7\""),
         (mesh.command(&address, &["explain", "web"]), 64, "it looks like \"web@1\""),
         (mesh.command(&address, &["logs", "web@2"]), 1, "error: it has no machine yet"),
+        (mesh.command(&address, &["logs", "web@7"]), 1, "error: there is no placement \"web@7\"\n"),
+        (mesh.command(&address, &["logs", "wbe@1"]), 1, "hint: did you mean \"web\"?"),
+        (
+            mesh.command(&address, &["logs", "far@1"]),
+            1,
+            "error: the coordinator of fra does not answer (lost), and the log of far@1 is on its machine there, \
+             core-1.cell-1.fra\n\nhint: it can be read when fra is back; ",
+        ),
         (mesh.command(&address, &["get", "workloadz"]), 64, "hint: a similar value exists"),
         (mesh.command(&address, &["statsu"]), 64, "hint: a similar subcommand exists: 'status'"),
         (mesh.command(&address, &["apply", "-"]), 64, "hint: kato apply - --name web@.service"),
