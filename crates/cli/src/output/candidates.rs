@@ -5,7 +5,7 @@ use kato_proto::v1::{ApplyResponse, Candidate, Change, Decision, Market, Offer, 
 
 use super::style::{BAD, FAINT, GOOD, STRONG, WARN, paint};
 use super::table::{Cell, Table};
-use super::units::{count, latency, money};
+use super::units::{self, count, latency, money_beside};
 use super::{plain, plain_lines};
 
 /// What would change, and what it would cost.
@@ -21,6 +21,13 @@ pub(crate) fn plan(response: &ApplyResponse) -> String {
     text
 }
 
+/// Whether one of the prices that are shown needs more than 4 decimals: then all are shown with 6.
+pub(crate) fn is_fine(response: &ApplyResponse) -> bool {
+    let candidates = response.decision.iter().flat_map(|decision| &decision.candidates);
+    let prices = candidates.filter_map(|c| Some(c.quote.as_ref()?.price_micros_per_hour));
+    prices.chain(response.workload.as_ref().map(|w| w.price_micros_per_hour)).any(units::is_fine)
+}
+
 /// `web would be created: 2 instances of 100m CPU, 64 MiB each`.
 fn change(response: &ApplyResponse) -> String {
     let workload = response.workload.clone().unwrap_or_default();
@@ -31,16 +38,17 @@ fn change(response: &ApplyResponse) -> String {
         Change::None => "would stay as it is".to_owned(),
         Change::Unspecified => "would change in a way that this kato does not know".to_owned(),
     };
-    let instances = count(spec.count.max(1), "instance");
-    let each = super::units::resources(spec.request.as_ref());
+    let copies = spec.count.max(1);
+    let (instances, each) = (count(copies, "instance"), if copies > 1 { " each" } else { "" });
+    let takes = units::resources(spec.request.as_ref());
     let name = paint(STRONG, &plain(&spec.name));
     let kind = if spec.singleton { ", a singleton" } else { "" };
-    format!("{name} {word}: {instances} of {each} each{kind}")
+    format!("{name} {word}: {instances} of {takes}{each}{kind}")
 }
 
 fn total(response: &ApplyResponse) -> String {
     let price = response.workload.as_ref().map_or(0, |w| w.price_micros_per_hour);
-    let mut text = format!("Total {}/h", money(price));
+    let mut text = format!("Total {}/h", money_beside(price, is_fine(response)));
     let bought = response.decision.as_ref().map_or(0, |d| d.candidates.iter().map(buys).sum());
     if bought > 0 {
         text += &format!(", {} to buy", count(bought, "machine"));

@@ -65,9 +65,9 @@ impl Table {
         amounts: impl IntoIterator<Item = Option<i64>>,
     ) -> Self {
         let amounts: Vec<Option<i64>> = amounts.into_iter().collect();
-        let fine = amounts.iter().flatten().any(|amount| amount % 100 != 0);
+        let fine = amounts.iter().flatten().any(|amount| units::is_fine(*amount));
         let show = |amount: Option<i64>| match amount {
-            Some(amount) => units::dollars(amount, if fine { 6 } else { 4 }),
+            Some(amount) => units::money_beside(amount, fine),
             None => "-".to_owned(),
         };
         self.right(header, amounts.into_iter().map(|amount| show(amount).into()))

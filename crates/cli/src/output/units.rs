@@ -22,6 +22,16 @@ pub(crate) fn money(micros: i64) -> String {
     kato_core::MicroDollars(micros).to_string()
 }
 
+/// Micro-dollars beside others: all of them with 6 decimals if one is `fine`, and with 4 otherwise.
+pub(crate) fn money_beside(micros: i64, fine: bool) -> String {
+    dollars(micros, if fine { 6 } else { 4 })
+}
+
+/// Whether an amount needs more than 4 decimals.
+pub(crate) fn is_fine(micros: i64) -> bool {
+    micros % 100 != 0
+}
+
 /// Microseconds as milliseconds: `38 ms`, `4.2 ms`.
 pub(crate) fn latency(us: u32) -> String {
     let ms = f64::from(us) / 1e3;

@@ -1,6 +1,8 @@
 //! `kato apply`: shows what a unit file would cost, asks, makes sure that what was shown still holds, and applies it.
 
-use kato_proto::v1::{self, ApplyRequest, ApplyResponse, Change, UnitFile, apply_request};
+use kato_proto::v1::{
+    self, ApplyRequest, ApplyResponse, Change, UnitFile, Workload, apply_request,
+};
 use v1::workloads_client::WorkloadsClient;
 
 use super::plan::UnitArgs;
@@ -67,7 +69,7 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         if args.output.is_document() {
             output::print_document(args.output, &done)?;
         } else if plan.changes() {
-            output::print(&outcome(&done))?;
+            output::print(&outcome(&plan.response, &done))?;
         }
         if let Some(departure) = shown::departure(&plan.response, &done) {
             output::note(&departure);
@@ -144,15 +146,14 @@ async fn commit(client: &mut Client, plan: &Planned) -> Result<ApplyResponse, Cl
 }
 
 /// What was done, in a line.
-fn outcome(done: &ApplyResponse) -> String {
+fn outcome(shown: &ApplyResponse, done: &ApplyResponse) -> String {
     let workload = done.workload.clone().unwrap_or_default();
-    let name = output::plain(&workload.spec.map(|spec| spec.name).unwrap_or_default());
+    let name = output::plain(workload.spec.as_ref().map_or("", |spec| &spec.name));
     let word = match done.change() {
         Change::Created => "created",
         Change::Updated => "updated",
         Change::None | Change::Unspecified => "unchanged",
     };
-    let price = units::money(workload.price_micros_per_hour);
     let left = match done.unplaced {
         0 => String::new(),
         some => {
@@ -160,6 +161,52 @@ fn outcome(done: &ApplyResponse) -> String {
             format!("; {}: `kato get placements {name}` says why", paint(BAD, &left))
         }
     };
-    let revision = workload.revision;
-    format!("\n{name} {} (revision {revision}), {price}/h{left}\n", paint(GOOD, word))
+    let (revision, price) = (workload.revision, price(shown, done));
+    format!("\n{name} {} (revision {revision}), {price}{left}\n", paint(GOOD, word))
+}
+
+/// What the workload costs; and what it will, where its instances are only about to change.
+fn price(shown: &ApplyResponse, done: &ApplyResponse) -> String {
+    let fine = candidates::is_fine(shown) || candidates::is_fine(done);
+    let of = |workload: &Option<Workload>| workload.as_ref().map_or(0, |w| w.price_micros_per_hour);
+    let show = |micros| format!("{}/h", units::money_beside(micros, fine));
+    let (will, now) = (of(&shown.workload), of(&done.workload));
+    // What was shown is of all instances, unless some of an unchanged workload had no place.
+    let whole = shown.workload.as_ref().is_some_and(|workload| {
+        let count = workload.spec.as_ref().map_or(1, |spec| spec.count.max(1));
+        workload.placed + shown.unplaced == count
+    });
+    if done.change() == Change::Updated && whole && will != now {
+        return format!("{} now, {} when every instance has changed", show(now), show(will));
+    }
+    show(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::samples;
+
+    fn at(price: i64, change: Change) -> ApplyResponse {
+        let mut answer = samples::plan(change);
+        answer.workload.as_mut().unwrap().price_micros_per_hour = price;
+        answer
+    }
+
+    #[test]
+    fn prices_are_shown_alike_and_those_to_come_are_called_so() {
+        for (shown, done, expected) in [
+            (at(2_280, Change::Created), at(2_280, Change::Created), "$0.002280/h"),
+            // As fine as the prices of the table.
+            (at(2_300, Change::Created), at(2_300, Change::Created), "$0.002300/h"),
+            (at(2_280, Change::Updated), at(2_280, Change::Updated), "$0.002280/h"),
+            (
+                at(5_700, Change::Updated),
+                at(5_350, Change::Updated),
+                "$0.005350/h now, $0.005700/h when every instance has changed",
+            ),
+        ] {
+            assert_eq!(price(&shown, &done), expected);
+        }
+    }
 }
