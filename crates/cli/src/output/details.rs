@@ -54,7 +54,12 @@ pub(crate) fn state(state: RunState) -> (&'static str, Style) {
 }
 
 /// A workload, its instances and its specification.
-pub(crate) fn workload(workload: &Workload, instances: &[Instance], now: Timestamp) -> String {
+pub(crate) fn workload(
+    workload: &Workload,
+    instances: &[Instance],
+    events: &[Event],
+    now: Timestamp,
+) -> String {
     let spec = workload.spec.clone().unwrap_or_default();
     let changed = format!(
         "{} ago (generation {}, revision {})",
@@ -75,15 +80,33 @@ pub(crate) fn workload(workload: &Workload, instances: &[Instance], now: Timesta
     let fields = Fields::default()
         .with("Workload", paint(STRONG, &plain(&spec.name)))
         .with("Instances", running)
+        .with("No place", paint_if(BAD, &unplaceable(instances)))
         .with("Changed", changed)
         .with("Price", format!("{}/h", money(workload.price_micros_per_hour)));
     let mut text = specification(fields, &spec).render();
     text += &format!("\n{}", lists::placements(instances, now, false).render());
+    text += &recent(events, true);
     if !spec.unit.is_empty() {
         let unit = spec.unit.lines().map(|line| format!("  {}\n", plain_line(line)));
-        text += &format!("\nUnit file:\n{}", unit.collect::<String>());
+        let unit = super::without_trailing_blanks(&unit.collect::<String>());
+        text += &format!("\nUnit file:\n{unit}");
     }
     text
+}
+
+/// Why no place is found, each reason once with the instances that it keeps out.
+fn unplaceable(instances: &[Instance]) -> String {
+    let mut reasons: Vec<(String, String)> = Vec::new();
+    for instance in instances.iter().filter(|instance| !instance.unplaceable.is_empty()) {
+        let (id, reason) = (plain(&instance.id), plain(&instance.unplaceable));
+        match reasons.iter_mut().find(|(_, known)| *known == reason) {
+            Some((ids, _)) => *ids += &format!(", {id}"),
+            None => reasons.push((id, reason)),
+        }
+    }
+    let lines: Vec<String> =
+        reasons.into_iter().map(|(ids, reason)| format!("{ids}: {reason}")).collect();
+    lines.join("\n")
 }
 
 /// A line of a unit file: its indentation stays.
@@ -153,7 +176,7 @@ pub(crate) fn placement(instance: &Instance, events: &[Event], now: Timestamp) -
         .with("Restarts", instance.restarts.to_string())
         .with("Endpoints", endpoints.join("\n"));
     let fields = quote(fields, instance);
-    format!("{}{}", fields.render(), recent(events))
+    format!("{}{}", fields.render(), recent(events, false))
 }
 
 fn quote(fields: Fields, instance: &Instance) -> Fields {
@@ -195,7 +218,7 @@ pub(crate) fn datacenter(
         .with("Regions", regions.collect::<Vec<_>>().join(", "))
         .with("Instances", datacenter.instances.to_string());
     let machines = lists::machines(machines, now, false).render();
-    format!("{}\n{machines}{}", fields.render(), recent(events))
+    format!("{}\n{machines}{}", fields.render(), recent(events, false))
 }
 
 /// A machine and what runs on it.
@@ -221,13 +244,17 @@ pub(crate) fn machine(machine: &Machine, instances: &[Instance], now: Timestamp)
     format!("{}\n{}", fields.render(), lists::placements(instances, now, false).render())
 }
 
-/// What happened lately, where something did.
-fn recent(events: &[Event]) -> String {
+/// What happened lately, where something did; and to what, where there are several things.
+fn recent(events: &[Event], several: bool) -> String {
     if events.is_empty() {
         return String::new();
     }
+    let kinds = events.iter().map(|event| event.kind.len()).max().unwrap_or(0);
+    let subjects = events.iter().map(|event| event.subject.len()).max().unwrap_or(0);
     events.iter().fold("\nEvents:\n".to_owned(), |text, event| {
-        let message = plain(&event.message);
-        format!("{text}  {}  {}  {message}\n", moment(event.at_unix_ms), plain(&event.kind))
+        let (at, kind) = (moment(event.at_unix_ms), plain(&event.kind));
+        let subject = format!("  {:subjects$}", plain(&event.subject));
+        let subject = if several { subject } else { String::new() };
+        format!("{text}  {at}  {kind:kinds$}{subject}  {}\n", plain(&event.message))
     })
 }

@@ -4,7 +4,7 @@ use anstream::adapter::strip_str;
 use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
-    ApplyResponse, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo,
+    ApplyResponse, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo, RunState,
 };
 
 use super::candidates::plan;
@@ -33,6 +33,9 @@ fn plans() {
     assert_snapshot!("plan_in_part", text(&plan(&tight)));
     let nothing = ApplyResponse { decision: None, warnings: vec![], ..sample::plan(Change::None) };
     assert_snapshot!("plan_unchanged", text(&plan(&nothing)));
+    let one = ApplyResponse { workload: Some(sample::workload("db", 1)), ..nothing };
+    let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB\n";
+    assert!(text(&plan(&one)).starts_with(expected));
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn no_line_ends_with_blanks() {
         plan(&sample::plan(Change::Created)),
         explanation::explanation(&explained, NOW),
         overview::overview(&sample::status(), &sample::datacenters(), NOW),
-        details::workload(&workload, &sample::instances(), NOW),
+        details::workload(&workload, &sample::instances(), &sample::events(), NOW),
         lists::placements(&sample::instances(), NOW, true).render(),
         Table::new(1).left("NAME", ["web".into()]).left("", ["".into()]).render(),
     ] {
@@ -132,8 +135,18 @@ fn no_line_ends_with_blanks() {
 #[test]
 fn descriptions() {
     let (instances, events) = (sample::instances(), sample::events());
-    let workload = details::workload(&sample::workload("web", 2), &instances[1..], NOW);
-    assert_snapshot!("describe_workload", text(&workload));
+    let web = sample::workload("web", 2);
+    let shown = details::workload(&web, &instances[1..], &events[..2], NOW);
+    assert_snapshot!("describe_workload", text(&shown));
+    let reason = "fra: lost or suspended".to_owned();
+    let nowhere: Vec<Instance> = ["web@1", "web@2"]
+        .map(|id| Instance {
+            unplaceable: reason.clone(),
+            ..sample::instance(id, RunState::Unplaceable)
+        })
+        .into();
+    let shown = text(&details::workload(&web, &nowhere, &[], NOW));
+    assert!(shown.contains("\nNo place      web@1, web@2: fra: lost or suspended\n"), "{shown}");
     assert_snapshot!(
         "describe_placement",
         text(&details::placement(&instances[2], &events[1..2], NOW))

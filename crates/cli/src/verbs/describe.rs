@@ -101,7 +101,8 @@ async fn workload(client: &mut Client, name: &str, consistency: i32) -> anyhow::
     let answer = lookup::workload(client, name, consistency).await?;
     note_age(answer.read.as_ref());
     let instances = lookup::instances(client, name, consistency).await?.instances;
-    Ok(details::workload(&answer.workload.unwrap_or_default(), &instances, now()))
+    let events = latest(client, name, consistency).await?;
+    Ok(details::workload(&answer.workload.unwrap_or_default(), &instances, &events, now()))
 }
 
 async fn placement(client: &mut Client, name: &str, consistency: i32) -> anyhow::Result<String> {
