@@ -15,7 +15,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 would change or placed
 /// Runs systemd units where their users are, for the least money.
 #[derive(Debug, Parser)]
 #[command(name = "kato", version, after_help = EXIT_CODES)]
-#[command(disable_help_subcommand = true, subcommand_value_name = "VERB")]
+#[command(subcommand_value_name = "VERB")]
 #[command(subcommand_help_heading = "Verbs", max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -139,7 +139,8 @@ mod tests {
     }
 
     fn collect(command: &clap::Command, text: &mut String) {
-        for verb in command.get_subcommands() {
+        // `help` knows every verb again.
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
             let mut verb = verb.clone().term_width(100);
             let name = verb.get_bin_name().unwrap_or_default().to_owned();
             let shown = verb.render_long_help().to_string();
