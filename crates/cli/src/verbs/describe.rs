@@ -3,6 +3,7 @@
 use kato_core::{InstanceId, MachineId};
 use kato_proto::v1;
 
+use super::explain::instance_id;
 use super::lookup::{self, unknown};
 use super::reading::{ReadArgs, note_age};
 use super::{VerbError, connect, now};
@@ -106,8 +107,7 @@ async fn workload(client: &mut Client, name: &str, consistency: i32) -> anyhow::
 }
 
 async fn placement(client: &mut Client, name: &str, consistency: i32) -> anyhow::Result<String> {
-    let parsed = name.parse::<InstanceId>();
-    let id = parsed.map_err(|source| VerbError::Instance { name: name.to_owned(), source })?;
+    let id = instance_id(name)?;
     let answer = lookup::instances(client, id.workload.as_str(), consistency).await?;
     note_age(answer.read.as_ref());
     let instance = lookup::instance(answer.instances, name)?;

@@ -51,5 +51,5 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
 
 /// Reads `web@1`.
 pub(crate) fn instance_id(text: &str) -> Result<InstanceId, VerbError> {
-    text.parse().map_err(|source| VerbError::Instance { name: text.to_owned(), source })
+    text.parse().map_err(|error| VerbError::instance(text, error))
 }

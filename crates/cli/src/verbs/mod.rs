@@ -57,8 +57,8 @@ pub(crate) enum VerbError {
     Ambiguous(String),
     #[error("\"{0}\" is not a kind of thing")]
     Kind(String),
-    #[error("the instance to look at is not named as it should be")]
-    Instance { name: String, source: NameError },
+    #[error("\"{name}\" is not an instance: it looks like \"web@1\"")]
+    Instance { name: String, source: Option<NameError> },
     #[error(
         "the coordinator of {datacenter} does not answer ({health}), and the log of {instance} is on its machine there, {machine}"
     )]
@@ -115,6 +115,14 @@ impl VerbError {
             }
             _ => None,
         }
+    }
+}
+
+impl VerbError {
+    /// A name that is none of an instance. Where its form is wrong the form is all there is to say.
+    fn instance(name: &str, error: NameError) -> Self {
+        let source = Some(error).filter(|error| !matches!(error, NameError::Form { .. }));
+        Self::Instance { name: name.to_owned(), source }
     }
 }
 

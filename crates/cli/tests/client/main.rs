@@ -214,7 +214,16 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         (mesh.command(&address, &["get", "workloads", "wbe"]), 1, "hint: did you mean \"web\"?"),
         (mesh.command(&address, &["describe", "dib"]), 1, "hint: did you mean \"dub\"?"),
         (mesh.command(&address, &["explain", "web@7"]), 1, "there is no placement \"web@7\""),
-        (mesh.command(&address, &["explain", "web"]), 64, "it looks like \"web@1\""),
+        (
+            mesh.command(&address, &["explain", "web"]),
+            64,
+            "error: \"web\" is not an instance: it looks like \"web@1\"\n\nhint: ",
+        ),
+        (
+            mesh.command(&address, &["logs", "We@1"]),
+            64,
+            "caused by: the workload name \"We\" is not a DNS label",
+        ),
         (mesh.command(&address, &["logs", "web@2"]), 1, "error: it has no machine yet"),
         (mesh.command(&address, &["logs", "web@7"]), 1, "error: there is no placement \"web@7\"\n"),
         (mesh.command(&address, &["logs", "wbe@1"]), 1, "hint: did you mean \"web\"?"),
@@ -260,8 +269,8 @@ async fn what_is_wrong_is_said_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_line_of_a_help_ends_with_blanks() {
-    for verb in ["plan", "get", "logs", "pki issue"] {
-        let ran = run(bare(&verb.split(' ').collect::<Vec<_>>()).arg("--help"));
+    for line in ["plan --help", "get --help", "logs --help", "pki issue --help", "help get"] {
+        let ran = run(&mut bare(&line.split(' ').collect::<Vec<_>>()));
         assert!(ran.code == 0 && ran.stdout.contains("Usage: "), "{ran:?}");
         assert!(ran.stdout.lines().all(|line| line == line.trim_end()), "{ran:?}");
     }
