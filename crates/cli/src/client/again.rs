@@ -43,11 +43,6 @@ impl Outage {
 }
 
 impl Client {
-    /// How long one looks for a coordinator at which a stream goes on.
-    pub(crate) fn patience(&self) -> Duration {
-        self.timeout
-    }
-
     /// Opens a stream again at the next coordinator that gives it, the one that it was at last of all.
     pub(crate) async fn reopen<T>(
         &mut self,

@@ -100,6 +100,11 @@ impl ClientError {
         }
     }
 
+    /// Whether there was no answer in time.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::Call(call) if call.code() == Code::DeadlineExceeded)
+    }
+
     /// Further lines.
     pub(crate) fn details(&self) -> Vec<String> {
         match self {
@@ -173,6 +178,24 @@ impl Client {
         self.dialer.address()
     }
 
+    /// How long an answer may take; and how long one looks for a coordinator at which a stream goes on.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.timeout = patience;
+    }
+
+    /// Leaves this coordinator for the next one that answers, if there is one.
+    pub(crate) async fn go_on(&mut self) -> bool {
+        match self.dialer.next().await {
+            Ok(channel) => self.channel = channel,
+            Err(_) => return false,
+        }
+        true
+    }
+
     /// Asks something that changes nothing. A coordinator that is cut off from the others is left for the
     /// next one that answers.
     pub(crate) async fn read<T>(
@@ -184,9 +207,8 @@ impl Client {
                 Err(error) if error.is_unavailable() => error,
                 answered => return answered,
             };
-            match self.dialer.next().await {
-                Ok(channel) => self.channel = channel,
-                Err(_) => return Err(error),
+            if !self.go_on().await {
+                return Err(error);
             }
         }
     }
@@ -231,9 +253,8 @@ impl Client {
                 Err(error) if error.lacks_majority() => error,
                 answered => return answered,
             };
-            match self.dialer.next().await {
-                Ok(channel) => self.channel = channel,
-                Err(_) => return Err(error),
+            if !self.go_on().await {
+                return Err(error);
             }
         }
     }

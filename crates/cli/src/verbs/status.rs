@@ -1,5 +1,7 @@
 //! `kato status`: the first thing to type when something is wrong.
 
+use std::time::Duration;
+
 use kato_proto::v1::{self, Consistency, GetStatusRequest, GetStatusResponse};
 use v1::cluster_client::ClusterClient;
 
@@ -9,6 +11,11 @@ use crate::cli::ConnectionArgs;
 use crate::client::{Client, ClientError};
 use crate::failure::Exit;
 use crate::output::{self, Format, overview};
+
+/// How long the first coordinator may take to hear a majority, and each further one: an order of magnitude more than
+/// the longest round trips, and less than whoever has lost a majority likes to wait.
+const MAJORITY: Duration = Duration::from_secs(2);
+const MAJORITY_ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Show who leads, who is silent, what may be lost, and what it costs
 ///
@@ -26,14 +33,18 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Result<Exit> {
     let mut client = connect(&connection).await?;
     let mut consistency = args.read.consistency();
-    let answer = match ask(&mut client, consistency).await {
-        // Whoever asks now needs to see what there is to see.
-        Err(error) if error.is_unavailable() && args.read.is_open() => {
-            consistency = Consistency::Stale.into();
-            let mut client = connect(&connection).await?;
-            ask(&mut client, consistency).await?
+    let answer = if args.read.is_open() {
+        match of_majority(&mut client).await {
+            // Whoever asks now needs to see what there is to see.
+            Err(error) if error.is_unavailable() || error.is_late() => {
+                consistency = Consistency::Stale.into();
+                client = connect(&connection).await?;
+                ask(&mut client, consistency).await?
+            }
+            answer => answer?,
         }
-        answer => answer?,
+    } else {
+        ask(&mut client, consistency).await?
     };
     if answer.leader.is_empty() && consistency == i32::from(Consistency::Stale) {
         output::warn("no majority of coordinators answers; this is what one of them knows");
@@ -53,6 +64,22 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     };
     output::print(&overview::overview(&answer, &datacenters, now()))?;
     Ok(Exit::Done)
+}
+
+/// Asks for the status that a majority knows, but not for long: a coordinator that is cut off waits for the others.
+async fn of_majority(client: &mut Client) -> Result<GetStatusResponse, ClientError> {
+    let patience = client.patience();
+    client.set_patience(MAJORITY.min(patience));
+    let answer = loop {
+        match ask(client, Consistency::Linearizable.into()).await {
+            Err(error) if error.is_late() && client.go_on().await => {
+                client.set_patience(MAJORITY_ELSEWHERE.min(patience));
+            }
+            answer => break answer,
+        }
+    };
+    client.set_patience(patience);
+    answer
 }
 
 /// Asks for the status.

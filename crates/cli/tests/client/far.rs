@@ -20,11 +20,19 @@ type Changes = Pin<Box<dyn Stream<Item = Result<WatchWorkloadsResponse, Status>>
 /// What was changed: the unit or workload, and the revision that was expected of it.
 pub(crate) type Commit = (String, Option<u64>);
 
+/// Whether it hears enough of the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Majority {
+    Heard,
+    Missing,
+    /// It waits for one, for longer than anybody waits for it.
+    Awaited,
+}
+
 /// What the far end pretends.
 #[derive(Clone, Copy)]
 pub(crate) struct Pretence {
-    /// Whether it hears no majority.
-    pub(crate) headless: bool,
+    pub(crate) majority: Majority,
     /// What applying a unit would do.
     pub(crate) change: Change,
     pub(crate) unplaced: u32,
@@ -38,11 +46,10 @@ pub(crate) struct Pretence {
 
 impl Default for Pretence {
     fn default() -> Self {
-        let (change, unplaced) = (Change::Updated, 0);
         Self {
-            headless: false,
-            change,
-            unplaced,
+            majority: Majority::Heard,
+            change: Change::Updated,
+            unplaced: 0,
             overtaken: false,
             shifts_after: None,
             stops: false,
@@ -85,7 +92,7 @@ impl Far {
 
     fn read(&self, consistency: i32) -> Result<Option<ReadInfo>, Status> {
         let stale = consistency == i32::from(Consistency::Stale);
-        if self.pretence.headless && !stale {
+        if self.pretence.majority == Majority::Missing && !stale {
             let details = ErrorDetails::with_error_info("NO_MAJORITY", "kato", []);
             let message = "no coordinator leads at the moment";
             return Err(Status::with_error_details(Code::Unavailable, message, details));
@@ -258,9 +265,14 @@ impl topology_server::Topology for Far {
 #[tonic::async_trait]
 impl cluster_server::Cluster for Far {
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
-        let read = self.read(request.into_inner().consistency)?;
+        let consistency = request.into_inner().consistency;
+        let stale = consistency == i32::from(Consistency::Stale);
+        if self.pretence.majority == Majority::Awaited && !stale {
+            std::future::pending::<()>().await;
+        }
+        let read = self.read(consistency)?;
         let mut status = GetStatusResponse { read, ..sample::status() };
-        if self.pretence.headless {
+        if self.pretence.majority != Majority::Heard {
             status.leader.clear();
             status.members[1].heard = false;
         }

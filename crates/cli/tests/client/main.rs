@@ -5,15 +5,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod far;
+mod gone;
 mod mesh;
 #[path = "../../src/output/samples.rs"]
 #[allow(dead_code)]
 mod samples;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use far::Pretence;
+use far::{Majority, Pretence};
 use kato_proto::v1::{Change, ListMachinesResponse};
 use mesh::{Mesh, bare, closed, run, run_on_terminal, run_with_input, silent};
 
@@ -166,7 +167,7 @@ async fn lists_are_whole_and_documents_are_messages() {
 async fn a_lost_coordinator_does_not_matter_while_another_answers() {
     let mesh = Mesh::new();
     let (well, _) = mesh.coordinator(Pretence::default()).await;
-    let headless = Pretence { headless: true, ..Pretence::default() };
+    let headless = Pretence { majority: Majority::Missing, ..Pretence::default() };
     let (cut_off, _) = mesh.coordinator(headless).await;
     let (closed, (silent, _held)) = (closed(), silent());
     for addresses in [format!("{closed},{silent},{well}"), format!("{cut_off},{closed},{well}")] {
@@ -302,47 +303,4 @@ async fn a_closed_pipe_ends_a_watch_quietly() {
         child.wait_with_output().unwrap()
     });
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
-}
-
-/// The first lines of a command that does not end by itself, and what it said beside them.
-fn first_lines(command: &mut Command, count: usize) -> (Vec<String>, String) {
-    tokio::task::block_in_place(|| {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(count);
-        let lines = lines.map(Result::unwrap).collect();
-        child.kill().unwrap();
-        let output = child.wait_with_output().unwrap();
-        (lines, String::from_utf8(output.stderr).unwrap())
-    })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_goes_on_with_the_next_coordinator() {
-    let mesh = Mesh::new();
-    let (stays, _) = mesh.coordinator(Pretence::default()).await;
-    let stopping = Pretence { stops: true, ..Pretence::default() };
-
-    let (stops, _) = mesh.coordinator(stopping).await;
-    let addresses = format!("{stops},{},{stays}", closed());
-    let (lines, said) = first_lines(&mut mesh.command(&addresses, &["events", "-w"]), 7);
-    let numbers: Vec<_> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
-    assert_eq!(numbers, ["2", "3", "4", "5", "6", "7", "8"], "missing or twice: {lines:?}");
-    let expected = format!(
-        "note: the coordinator at {stops} broke off; going on with the next that answers within 15s\n"
-    );
-    assert_eq!(said, expected);
-
-    // A coordinator alone that does not come back.
-    let (stops, _) = mesh.coordinator(stopping).await;
-    let ran = mesh.kato(&stops, &["events", "-w", "--timeout", "1s"]);
-    assert_eq!((ran.code, ran.stdout.lines().count()), (1, 3), "{ran:?}");
-    assert!(ran.stderr.contains("--since-revision 1 goes on from here"), "{ran:?}");
-    assert!(ran.stderr.contains("error: no coordinator went on within 1s\n"), "{ran:?}");
-    assert_eq!(ran.stderr.matches("note: ").count(), 2, "{ran:?}");
-
-    let (stops, _) = mesh.coordinator(stopping).await;
-    let ran = mesh.kato(&stops, &["logs", "-f", "web@1", "--timeout", "1s"]);
-    assert_eq!((ran.code, ran.stdout.lines().count()), (1, 2), "{ran:?}");
-    assert!(ran.stderr.starts_with("note: the log of web@1 broke off; "), "{ran:?}");
-    assert!(ran.stderr.contains("error: no coordinator went on within 1s\n"), "{ran:?}");
 }
