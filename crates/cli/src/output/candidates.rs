@@ -50,7 +50,8 @@ fn total(response: &ApplyResponse) -> String {
     let price = response.workload.as_ref().map_or(0, |w| w.price_micros_per_hour);
     let mut text = format!("Total {}/h", money_beside(price, is_fine(response)));
     let bought = response.decision.as_ref().map_or(0, |d| d.candidates.iter().map(buys).sum());
-    if bought > 0 {
+    // Where nothing changes the decision is one that was carried out.
+    if bought > 0 && response.change() != Change::None {
         text += &format!(", {} to buy", count(bought, "machine"));
     }
     if response.unplaced > 0 {

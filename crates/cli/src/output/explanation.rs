@@ -47,7 +47,7 @@ fn place(instance: &Instance, now: Timestamp) -> String {
         };
         let (state, style) = state(instance.state());
         format!(
-            "{id} is placed in {} ({}) {} ago, epoch {}: {}\n",
+            "{id} was placed in {} ({}) {} ago, epoch {}: {}\n",
             paint(STRONG, &plain(&instance.datacenter)),
             plain(&machine),
             since(instance.placed_at_unix_ms, now),

@@ -33,6 +33,9 @@ fn plans() {
     assert_snapshot!("plan_in_part", text(&plan(&tight)));
     let nothing = ApplyResponse { decision: None, warnings: vec![], ..sample::plan(Change::None) };
     assert_snapshot!("plan_unchanged", text(&plan(&nothing)));
+    let mut bought = sample::plan(Change::None);
+    bought.decision.as_mut().unwrap().candidates[1].chosen = 1;
+    assert!(!text(&plan(&bought)).contains("1 machine to buy"), "it was bought long ago");
     let one = ApplyResponse { workload: Some(sample::workload("db", 1)), ..nothing };
     let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB\n";
     assert!(text(&plan(&one)).starts_with(expected));
