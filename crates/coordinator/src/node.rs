@@ -210,6 +210,7 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
         }))
         .add_service(v1::events_server::EventsServer::new(EventService {
             reading: reading.clone(),
+            tasks: Arc::clone(tasks),
         }))
         .add_service(v1::logs_server::LogsServer::new(LogService { reading, relay }))
         .add_service(health)

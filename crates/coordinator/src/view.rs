@@ -166,13 +166,14 @@ pub(crate) fn decision(decision: &Decision) -> pb::Decision {
     }
 }
 
-pub(crate) fn event(event: &Event) -> pb::Event {
+pub(crate) fn event(event: &Event, place: u32) -> pb::Event {
     pb::Event {
         revision: event.revision.0,
         at_unix_ms: event.at.0,
         kind: event.kind.to_string(),
         subject: event.subject.clone(),
         message: event.message.clone(),
+        place,
     }
 }
 

@@ -213,6 +213,7 @@ pub(crate) fn events() -> Vec<Event> {
         kind: kind.to_owned(),
         subject: subject.to_owned(),
         message: message.to_owned(),
+        place: 4_096,
     };
     vec![
         event(41, "WorkloadApplied", "web", "generation 2"),

@@ -1,28 +1,55 @@
 //! The history.
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
 use kato_core::{EVENTS_MAX, Event, Revision};
+use kato_net::task::{OnError, Tasks};
 use kato_proto::v1 as pb;
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
-use super::driven::Driven;
 use super::page::page;
+use super::queue::{End, Queue};
 use crate::view;
 
 /// Events that may wait for one watcher.
-const WATCHED_MAX: usize = 256;
+const WAITING_MAX: usize = 256;
 /// The shortest time between two looks of a watch.
-const WATCH_PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(50);
+/// What a watcher does that is cut off.
+const GO_ON: &str = "watch again from the last revision and place that were received";
 
 /// Answers about what happened.
 pub(crate) struct EventService {
     pub(crate) reading: Reading,
+    pub(crate) tasks: Arc<Tasks>,
+}
+
+/// Where an event is in the history: its revision, and its place among the events of that. Places are counted from the
+/// last of them, because the history forgets its oldest events, and then the first of a revision is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Position {
+    revision: Revision,
+    place: u32,
+}
+
+impl Position {
+    /// Behind all events of a revision.
+    fn behind(revision: Revision) -> Self {
+        Self { revision, place: u32::MAX }
+    }
+
+    /// Where a watch begins.
+    fn asked(request: &pb::WatchEventsRequest) -> Self {
+        let revision = Revision(request.since_revision);
+        match request.since_place {
+            0 => Self::behind(revision),
+            place => Self { revision, place },
+        }
+    }
 }
 
 /// Whether an event is about `subject` or an instance of it; an empty subject is everything.
@@ -31,23 +58,32 @@ fn about(event: &Event, subject: &str) -> bool {
     subject.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
 }
 
-/// Events with what a page may end with: the revision, and the place among its events. That is counted from the last
-/// of them, because the history forgets its oldest events, and then the first of a revision is another one.
-fn with_tokens<'a>(
+/// The events behind a position, with their own.
+fn since<'a>(
     events: impl DoubleEndedIterator<Item = &'a Event>,
-) -> impl Iterator<Item = (String, &'a Event)> {
-    let (mut revision, mut following) = (Revision::default(), 0);
-    let mut named: Vec<(String, &Event)> = events
-        .rev()
-        .map(|event| {
-            following = if event.revision == revision { following + 1 } else { 0 };
-            revision = event.revision;
-            let place = EVENTS_MAX.saturating_sub(following);
-            (format!("{:020}-{place:06}", event.revision.0), event)
-        })
-        .collect();
-    named.reverse();
-    named.into_iter()
+    position: Position,
+) -> Vec<(Position, &'a Event)> {
+    // The history has no more events than this, and so no revision has.
+    let last = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
+    let (mut revision, mut place) = (Revision::default(), last);
+    let positioned = events.rev().map(|event| {
+        place = if event.revision == revision { place.saturating_sub(1) } else { last };
+        revision = event.revision;
+        (Position { revision, place }, event)
+    });
+    let mut found: Vec<_> = positioned.take_while(|(found, _)| *found > position).collect();
+    found.reverse();
+    found
+}
+
+/// An event with what a page may end with.
+fn named(found: (Position, &Event)) -> (String, (Position, &Event)) {
+    let (Position { revision, place }, _) = found;
+    (format!("{:020}-{place:06}", revision.0), found)
+}
+
+fn message((position, event): (Position, &Event)) -> pb::Event {
+    view::event(event, position.place)
 }
 
 #[tonic::async_trait]
@@ -58,47 +94,50 @@ impl pb::events_server::Events for EventService {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let snapshot = self.reading.at(request.get_ref().consistency()).await?;
         let request = request.into_inner();
-        let named = with_tokens(snapshot.view.state.events.iter());
-        let wanted = named.filter(|(_, event)| about(event, &request.subject));
-        let (events, next_page_token) = page(wanted, request.page, view::event)?;
+        let events = since(snapshot.view.state.events.iter(), Position::default());
+        let wanted = events.into_iter().filter(|(_, event)| about(event, &request.subject));
+        let (events, next_page_token) = page(wanted.map(named), request.page, message)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListEventsResponse { read, events, next_page_token }))
     }
 
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
+    type WatchStream = ReceiverStream<Result<pb::Event, Status>>;
 
     async fn watch(
         &self,
         request: Request<pb::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let request = request.into_inner();
-        let (sender, receiver) = mpsc::channel(WATCHED_MAX);
-        let watching = watch(self.reading.clone(), request, sender);
-        let items = ReceiverStream::new(receiver);
-        Ok(Response::new(Box::pin(Driven { work: Some(Box::pin(watching)), items })))
+        let (queue, events) = Queue::new(WAITING_MAX, self.tasks.shutdown(), GO_ON);
+        let reading = self.reading.clone();
+        self.tasks.spawn("watch of events", OnError::Log, async move {
+            let Err(end) = watch(reading, &request, &queue).await;
+            queue.end(end);
+            Ok::<(), Infallible>(())
+        });
+        Ok(Response::new(ReceiverStream::new(events)))
     }
 }
 
+/// Tells a watcher of every event, until there is a reason to end.
 async fn watch(
     reading: Reading,
-    request: pb::WatchEventsRequest,
-    sender: mpsc::Sender<Result<pb::Event, Status>>,
-) {
-    let mut since = Revision(request.since_revision);
+    request: &pb::WatchEventsRequest,
+    queue: &Queue<pb::Event>,
+) -> Result<Infallible, End> {
+    let mut told = Position::asked(request);
     let mut views = reading.context.mesh.watch();
     loop {
         let view = views.borrow_and_update().clone();
-        let news = view.state.events.iter().filter(|event| event.revision > since);
-        for event in news.filter(|event| about(event, &request.subject)) {
-            if sender.send(Ok(view::event(event))).await.is_err() {
-                return;
+        for (position, event) in since(view.state.events.iter(), told) {
+            if about(event, &request.subject) {
+                queue.tell(message((position, event))).await?;
             }
         }
-        since = since.max(view.state.revision);
-        tokio::time::sleep(WATCH_PACE).await;
-        if views.changed().await.is_err() {
-            return;
-        }
+        // All events of a revision are in the same state.
+        told = told.max(Position::behind(view.state.revision));
+        drop(view);
+        queue.wait(&mut views, PACE).await?;
     }
 }
 
@@ -120,23 +159,63 @@ mod tests {
         revisions.iter().enumerate().map(event).collect()
     }
 
+    fn subjects<'a>(found: &[(Position, &'a Event)]) -> Vec<&'a str> {
+        found.iter().map(|(_, event)| event.subject.as_str()).collect()
+    }
+
     /// The history is bounded: between two pages the oldest events may be forgotten, and new ones come.
     #[test]
     fn pages_go_on_behind_the_last_event_however_many_were_forgotten() {
         let history = events(&[3, 3, 3, 4, 5, 5, 9]);
-        for ended in 0..history.len() {
-            let (token, _) = with_tokens(history.iter()).nth(ended).unwrap();
-            let asked = pb::Page { size: 0, token };
+        let tokens: Vec<String> = since(history.iter(), Position::default())
+            .into_iter()
+            .map(|found| named(found).0)
+            .collect();
+        assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
+        for (ended, token) in tokens.iter().enumerate() {
+            let asked = pb::Page { size: 0, token: token.clone() };
             let expected: Vec<String> =
                 history[ended + 1..].iter().map(|event| event.subject.clone()).collect();
             for forgotten in 0..=ended + 1 {
-                let named = with_tokens(history[forgotten..].iter());
-                let (rest, _) = page(named, Some(asked.clone()), view::event).unwrap();
+                let all = since(history[forgotten..].iter(), Position::default());
+                let items = all.into_iter().map(named);
+                let (rest, _) = page(items, Some(asked.clone()), message).unwrap();
                 let rest: Vec<String> = rest.into_iter().map(|event| event.subject).collect();
                 assert_eq!(rest, expected, "behind {ended}, without the first {forgotten}");
             }
         }
-        let tokens: Vec<String> = with_tokens(history.iter()).map(|(token, _)| token).collect();
-        assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
+    }
+
+    /// Whoever breaks off behind any event, and goes on from its revision and place, hears the rest.
+    #[test]
+    fn every_event_is_one_to_go_on_from() {
+        let history = events(&[3, 3, 3, 4, 5, 5, 9]);
+        let whole = since(history.iter(), Position::asked(&pb::WatchEventsRequest::default()));
+        assert_eq!(whole.len(), history.len());
+        for (ended, found) in whole.iter().enumerate() {
+            let pb::Event { revision, place, .. } = message(*found);
+            assert!(place > 0, "0 asks for what is behind the whole revision");
+            let request = pb::WatchEventsRequest {
+                since_revision: revision,
+                since_place: place,
+                ..Default::default()
+            };
+            for forgotten in 0..=ended + 1 {
+                let rest = since(history[forgotten..].iter(), Position::asked(&request));
+                assert_eq!(subjects(&rest), subjects(&whole[ended + 1..]), "behind {ended}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_revision_alone_asks_for_what_is_behind_all_of_it() {
+        let history = events(&[3, 3, 3, 4, 5, 5, 9]);
+        for (since_revision, expected) in
+            [(0, 0), (2, 0), (3, 3), (4, 4), (5, 6), (8, 6), (9, 7), (10, 7)]
+        {
+            let request = pb::WatchEventsRequest { since_revision, ..Default::default() };
+            let rest = since(history.iter(), Position::asked(&request));
+            assert_eq!(rest.len(), history.len() - expected, "behind {since_revision}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The services for clients. Reads are answered here from the local state; wishes go to the leader.
 
 mod cluster;
-mod driven;
 mod events;
 mod logs;
 mod page;
 mod placement;
+mod queue;
 mod read;
 mod spec;
 mod topology;

@@ -3,30 +3,27 @@
 //! begins with what exists.
 
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kato_core::{Revision, State, Workload, WorkloadName};
 use kato_net::task::{OnError, Tasks};
 use kato_proto::v1 as pb;
 use pb::watch_workloads_response::Event;
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::Reading;
+use super::queue::{End, Queue};
 use super::read::Snapshot;
-use crate::status;
 
 /// Messages that may wait for one watcher: with the largest units about 4 MiB.
 const WAITING_MAX: usize = 64;
-/// How long a watcher may take nothing while messages wait for it. Until it is cut off it holds an old state.
-const STALL: Duration = Duration::from_secs(10);
 /// The shortest time between two looks of a watch.
 const PACE: Duration = Duration::from_millis(100);
 /// Names in one message: at most 63 bytes each, far below the 4 MiB that clients take.
 const NAMES_MAX: usize = 10_000;
+/// What a watcher does that is cut off.
+const GO_ON: &str = "watch again from the last revision that was received";
 
 pub(super) type Message = Result<pb::WatchWorkloadsResponse, Status>;
 
@@ -94,87 +91,31 @@ fn message(news: &News<'_>, snapshot: &Snapshot) -> pb::WatchWorkloadsResponse {
 
 /// Begins a watch. It is a task of its own, so that a watcher who takes nothing is noticed all the same.
 pub(super) fn start(reading: Reading, tasks: &Tasks, since: Revision) -> ReceiverStream<Message> {
-    let (queue, messages) = Queue::new(WAITING_MAX);
-    let shutdown = tasks.shutdown();
+    let (queue, messages) = Queue::new(WAITING_MAX, tasks.shutdown(), GO_ON);
     tasks.spawn("watch of workloads", OnError::Log, async move {
-        run(reading, since, queue, shutdown).await;
+        let Err(end) = run(reading, since, &queue).await;
+        queue.end(end);
         Ok::<(), Infallible>(())
     });
     ReceiverStream::new(messages)
 }
 
-/// Tells a watcher of every change, until it goes, is too slow, or the coordinator stops.
-async fn run(reading: Reading, since: Revision, queue: Queue, shutdown: CancellationToken) {
+/// Tells a watcher of every change, until there is a reason to end.
+async fn run(
+    reading: Reading,
+    since: Revision,
+    queue: &Queue<pb::WatchWorkloadsResponse>,
+) -> Result<Infallible, End> {
     let mut views = reading.context.mesh.watch();
     let mut known: Option<State> = None;
     loop {
         views.borrow_and_update();
         let snapshot = reading.here();
         for one in news(known.as_ref(), &snapshot.view.state, since) {
-            let told = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return queue.end(stopping()),
-                told = queue.tell(message(&one, &snapshot)) => told,
-            };
-            match told {
-                ControlFlow::Continue(()) => {}
-                ControlFlow::Break(None) => return,
-                ControlFlow::Break(Some(status)) => return queue.end(status),
-            }
+            queue.tell(message(&one, &snapshot)).await?;
         }
         known = Some(snapshot.view.state);
-        let changed = async {
-            tokio::time::sleep(PACE).await;
-            views.changed().await
-        };
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return queue.end(stopping()),
-            () = queue.sender.closed() => return,
-            // The mesh is gone only when the coordinator stops.
-            changed = changed => if changed.is_err() { return queue.end(stopping()) },
-        }
-    }
-}
-
-/// What to do after an end that is not the client's fault, or only a little.
-const GO_ON: &str = "watch again from the last revision that was received";
-
-fn stopping() -> Status {
-    status::because(Code::Unavailable, "STOPPED", format!("this coordinator stops: {GO_ON}"))
-}
-
-fn too_slow() -> Status {
-    let text = format!("nothing was taken for {STALL:?} while changes wait: {GO_ON}");
-    status::because(Code::ResourceExhausted, "TOO_SLOW", text)
-}
-
-/// Messages on their way to a watcher.
-struct Queue {
-    sender: mpsc::Sender<Message>,
-    /// Room for the reason of an end: it comes behind all that waits, however full the queue is.
-    last: mpsc::OwnedPermit<Message>,
-}
-
-impl Queue {
-    fn new(waiting_max: usize) -> (Self, mpsc::Receiver<Message>) {
-        let (sender, messages) = mpsc::channel(waiting_max + 1);
-        let last = sender.clone().try_reserve_owned();
-        (Self { sender, last: last.expect("a new queue has room") }, messages)
-    }
-
-    /// Sends on. Breaks when the watcher went away, or with the reason to cut it off.
-    async fn tell(&self, message: pb::WatchWorkloadsResponse) -> ControlFlow<Option<Status>> {
-        match tokio::time::timeout(STALL, self.sender.send(Ok(message))).await {
-            Ok(Ok(())) => ControlFlow::Continue(()),
-            Ok(Err(_)) => ControlFlow::Break(None),
-            Err(_) => ControlFlow::Break(Some(too_slow())),
-        }
-    }
-
-    /// Says why nothing more comes.
-    fn end(self, status: Status) {
-        self.last.send(Err(status));
+        queue.wait(&mut views, PACE).await?;
     }
 }
 

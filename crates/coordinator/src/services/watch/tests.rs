@@ -1,10 +1,9 @@
-//! What a watcher is told, and what becomes of one that does not listen.
+//! What a watcher is told.
 
 use std::sync::Arc;
 
 use kato_core::{Batch, Command, Decision, PutWorkload, Timestamp};
 use kato_units::parse_workload;
-use tonic::Code;
 
 use super::*;
 
@@ -95,42 +94,4 @@ fn every_message_is_one_to_go_on_from() {
         };
         assert_eq!(changes(&rest), changes(&whole[place + 1..]), "behind message {place}");
     }
-}
-
-fn numbered(revision: u64) -> pb::WatchWorkloadsResponse {
-    pb::WatchWorkloadsResponse { revision, event: None }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watcher_that_takes_nothing_is_cut_off_behind_what_waits_for_it() {
-    let (queue, mut messages) = Queue::new(2);
-    assert!(queue.tell(numbered(1)).await.is_continue());
-    assert!(queue.tell(numbered(2)).await.is_continue());
-    let ControlFlow::Break(Some(status)) = queue.tell(numbered(3)).await else {
-        panic!("the queue has no limit")
-    };
-    queue.end(status);
-    assert_eq!(messages.recv().await.unwrap().unwrap().revision, 1);
-    assert_eq!(messages.recv().await.unwrap().unwrap().revision, 2);
-    let end = messages.recv().await.unwrap().unwrap_err();
-    assert_eq!(end.code(), Code::ResourceExhausted);
-    assert!(end.message().contains("the last revision that was received"), "{end:?}");
-    assert!(messages.recv().await.is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watcher_that_is_slow_and_goes_on_is_kept_and_one_that_left_is_let_go() {
-    let (queue, mut messages) = Queue::new(1);
-    assert!(queue.tell(numbered(0)).await.is_continue());
-    for revision in 1..5 {
-        let taking = async {
-            tokio::time::sleep(STALL / 2).await;
-            messages.recv().await.unwrap().unwrap().revision
-        };
-        let (told, taken) = tokio::join!(queue.tell(numbered(revision)), taking);
-        assert!(told.is_continue());
-        assert_eq!(taken, revision - 1);
-    }
-    drop(messages);
-    assert!(matches!(queue.tell(numbered(6)).await, ControlFlow::Break(None)));
 }
