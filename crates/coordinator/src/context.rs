@@ -10,8 +10,10 @@ use kato_net::{Domain, Transport};
 use kato_placement::Catalogue;
 use kato_provision::Provider;
 use kato_raft::{Error, Mesh, Timing, View};
+use tokio::sync::watch;
 
 use crate::agents::Agents;
+use crate::brake::Brake;
 use crate::peers::Peers;
 use crate::planner::Planner;
 use crate::reports::Reports;
@@ -33,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) peers: Peers,
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) patience: Patience,
+    /// The brake, while this coordinator leads and it holds.
+    pub(crate) brake: watch::Sender<Option<Brake>>,
 }
 
 impl Context {

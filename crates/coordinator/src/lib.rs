@@ -3,6 +3,7 @@
 
 pub mod access;
 mod agents;
+mod brake;
 mod config;
 mod context;
 mod node;

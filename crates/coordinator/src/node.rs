@@ -106,6 +106,7 @@ impl Coordinator {
             peers: Peers::new(transport, timeouts),
             provider: world.provider,
             patience: Context::patience(config.timing),
+            brake: tokio::sync::watch::Sender::new(None),
         };
         let router = services(&context, &tasks);
         let shutdown = tasks.shutdown();

@@ -9,6 +9,7 @@ use kato_core::{DatacenterName, InstanceId, MachineId};
 use kato_proto::mesh_v1 as pb;
 
 use crate::agents::{RunState, Seen};
+use crate::brake::Brake;
 
 /// One datacenter's report, as received.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) heard: Duration,
     /// Its machines.
     pub(crate) machines: BTreeMap<MachineId, MachineReport>,
+    /// The brake that it holds as the leader.
+    pub(crate) brake: Option<Brake>,
 }
 
 /// One machine in a report.
@@ -114,7 +117,11 @@ impl Report {
             };
             Some((id, report))
         };
-        Self { heard, machines: message.machines.into_iter().filter_map(machine).collect() }
+        Self {
+            heard,
+            machines: message.machines.into_iter().filter_map(machine).collect(),
+            brake: message.brake.as_ref().and_then(Brake::from_wire),
+        }
     }
 
     /// What ran in the report before, and was not started again since, has run all the time.

@@ -11,6 +11,7 @@ use kato_core::{
 use kato_core::{Failover, MicroDollars, SpotPolicy, Spread};
 use kato_proto::v1 as pb;
 
+use crate::brake::Brake;
 use crate::reports::Report;
 
 mod instance;
@@ -31,6 +32,13 @@ impl Whole<'_> {
     /// How long a datacenter has been silent, if it was ever heard.
     pub(crate) fn silent(&self, name: &DatacenterName) -> Option<Duration> {
         self.reports.get(name).map(|report| self.now.saturating_sub(report.heard))
+    }
+
+    /// The brake that a leader has lately said to hold.
+    pub(crate) fn brake(&self, leader: &DatacenterName) -> Option<&Brake> {
+        let report = self.reports.get(leader)?;
+        let lately = self.now.saturating_sub(report.heard) <= self.silence;
+        report.brake.as_ref().filter(|_| lately)
     }
 
     pub(crate) fn workload(&self, workload: &Workload) -> pb::Workload {

@@ -21,6 +21,7 @@ pub(crate) fn overview(
         .with("Mesh", paint(STRONG, &plain(&status.domain)))
         .with("Leader", leader(status))
         .with("May be lost", may_lose(status))
+        .with("Brake", brake(status))
         .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
@@ -62,6 +63,20 @@ fn may_lose(status: &GetStatusResponse) -> String {
         0 => paint(WARN, &format!("none {of}: one more lost, and nothing can be changed")),
         lost => format!("{lost} {of}, and the mesh still decides"),
     }
+}
+
+/// Why nothing moves although datacenters look lost; only the leader's view of them counts.
+fn brake(status: &GetStatusResponse) -> String {
+    let Some(brake) = &status.brake else { return String::new() };
+    let look = if brake.dark.len() == 1 { "looks" } else { "look" };
+    let (dark, of, leader) = (brake.dark.len(), brake.datacenters, plain(&status.leader));
+    let until = match brake.awaited {
+        1 => "one is heard".to_owned(),
+        more => format!("{more} are heard"),
+    };
+    let names = plain(&brake.dark.join(", "));
+    let seen = format!("{dark} of {of} datacenters ({names}) {look} dark from {leader}");
+    paint(BAD, &format!("{seen}: nothing is moved until at least {until} again"))
 }
 
 fn machines(status: &GetStatusResponse) -> String {

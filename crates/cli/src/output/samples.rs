@@ -256,6 +256,7 @@ pub(crate) fn status() -> GetStatusResponse {
         machines_bought_micros_per_hour: 182_400,
         machines_ordered: 1,
         machines_ordered_micros_per_hour: 91_200,
+        brake: None,
     }
 }
 

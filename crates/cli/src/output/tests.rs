@@ -4,7 +4,7 @@ use anstream::adapter::strip_str;
 use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
-    ApplyResponse, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo, RunState,
+    ApplyResponse, Brake, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo, RunState,
 };
 
 use super::candidates::plan;
@@ -74,6 +74,9 @@ fn overviews() {
         ..sample::status()
     };
     assert_snapshot!("status_well", show(&well));
+    let dark = vec!["ewr".to_owned(), "fra".to_owned()];
+    let brake = Some(Brake { dark, datacenters: 3, awaited: 1 });
+    assert_snapshot!("status_brake", show(&GetStatusResponse { brake, ..sample::status() }));
     let mut headless = sample::status();
     headless.leader.clear();
     (headless.machines_bought, headless.machines_ordered) = (0, 0);

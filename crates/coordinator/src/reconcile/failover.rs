@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{Command, DatacenterName, Machine, MachineId, Revision, State};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
+use crate::brake::Brake;
 use crate::context::Context;
 use crate::reports::Report;
 use crate::timing::{Patience, lease_is_over};
@@ -35,6 +37,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
         let now = context.clock.boot();
         if !leadership.here {
             memory = Memory::default();
+            show(&context.brake, None, "this coordinator leads no more");
             continue;
         }
         if memory.term != leadership.term {
@@ -42,9 +45,28 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
         }
         memory.see(&view.state, now);
         let reports = context.reports.all();
-        let commands = decide(&view.state, &reports, &memory, context.patience, now);
+        let decided = decide(&view.state, &reports, &memory, context.patience, now);
+        let (commands, brake) = match decided {
+            Ok(commands) => (commands, None),
+            Err(brake) => (Vec::new(), Some(brake)),
+        };
+        show(&context.brake, brake, "most datacenters are heard again");
         context.commit("watching over datacenters", commands).await;
     }
+}
+
+/// Lets the others know of the brake, and says once when it begins to hold, and once when and why it lets go.
+fn show(shown: &watch::Sender<Option<Brake>>, brake: Option<Brake>, end: &str) {
+    shown.send_if_modified(|before| {
+        match (&before, &brake) {
+            (None, Some(brake)) => tracing::warn!("the brake holds: {brake}"),
+            (Some(_), None) => tracing::info!("the brake lets go: {end}"),
+            _ => {}
+        }
+        let changed = *before != brake;
+        *before = brake;
+        changed
+    });
 }
 
 impl Memory {
@@ -67,6 +89,12 @@ impl Memory {
         (self.suspended, self.leased) = (still, leased);
     }
 
+    /// How long a coordinator has been silent since this one leads, by its latest report.
+    fn silence_of(&self, report: Option<&Arc<Report>>, now: Duration) -> Duration {
+        let heard = report.map_or(Duration::ZERO, |report| report.heard);
+        now.saturating_sub(heard.max(self.leads_since))
+    }
+
     /// How long the agent of a machine that gets leases has been silent, by its coordinator's report.
     fn silence(&self, id: &MachineId, report: &Report, now: Duration) -> Option<Duration> {
         let since = *self.leased.get(id)?;
@@ -81,44 +109,29 @@ impl Memory {
     }
 }
 
-/// What to propose. Pure.
+/// What to propose, unless the brake holds. Pure.
 pub(super) fn decide(
     state: &State,
     reports: &BTreeMap<DatacenterName, Arc<Report>>,
     memory: &Memory,
     patience: Patience,
     now: Duration,
-) -> Vec<Command> {
+) -> Result<Vec<Command>, Brake> {
+    if let Some(brake) = brake(state, reports, memory, patience, now) {
+        return Err(brake);
+    }
     let lease = state
         .settings
         .as_ref()
         .map_or(patience.lease, |settings| Duration::from_millis(settings.lease_ms));
-    let heard = |name: &DatacenterName| {
-        let heard = reports.get(name).map_or(Duration::ZERO, |report| report.heard);
-        heard.max(memory.leads_since)
-    };
-    let silent = |name: &DatacenterName| now.saturating_sub(heard(name)) > patience.silence;
-    // The brake: when half of the mesh or more looks dead from here, the fault is more likely in what looks.
-    let dark = |name: &&DatacenterName| {
-        let machines = || state.machines_of(name);
-        let gone = |machine: &Machine| {
-            let report = reports.get(*name);
-            let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));
-            machine.suspended.is_some() || silence.is_some_and(|s| s > patience.machine_silence)
-        };
-        silent(name) || machines().next().is_some() && machines().all(gone)
-    };
-    let dead = state.datacenters.keys().filter(dark).count();
-    if dead > 0 && dead * 2 >= state.datacenters.len() {
-        return Vec::new();
-    }
     let mut commands = Vec::new();
     for name in state.datacenters.keys() {
         let leased = state.machines_of(name).filter(|machine| machine.suspended.is_none());
         let leased: Vec<MachineId> = leased.map(|machine| machine.spec.id.clone()).collect();
-        if silent(name) {
+        let silence = memory.silence_of(reports.get(name), now);
+        if silence > patience.silence {
             if !leased.is_empty() {
-                let seconds = now.saturating_sub(heard(name)).as_secs_f64();
+                let seconds = silence.as_secs_f64();
                 let reason = format!("the coordinator of {name} was silent for {seconds:.1} s");
                 commands.push(Command::Suspend { machines: leased, reason });
             }
@@ -136,7 +149,29 @@ pub(super) fn decide(
     if !over.is_empty() {
         commands.push(Command::DeclareLost(over));
     }
-    commands
+    Ok(commands)
+}
+
+/// Whether so much of the mesh looks dead from here that nothing is to be done about any of it. Pure.
+fn brake(
+    state: &State,
+    reports: &BTreeMap<DatacenterName, Arc<Report>>,
+    memory: &Memory,
+    patience: Patience,
+    now: Duration,
+) -> Option<Brake> {
+    let dark = |name: &&DatacenterName| {
+        let report = reports.get(*name);
+        let machines = || state.machines_of(name);
+        let gone = |machine: &Machine| {
+            let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));
+            machine.suspended.is_some() || silence.is_some_and(|s| s > patience.machine_silence)
+        };
+        memory.silence_of(report, now) > patience.silence
+            || machines().next().is_some() && machines().all(gone)
+    };
+    let dark = state.datacenters.keys().filter(dark).cloned().collect();
+    Brake::holds(dark, state.datacenters.len())
 }
 
 /// Machines whose agents are silent although their coordinator is heard.

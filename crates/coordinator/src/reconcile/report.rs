@@ -9,6 +9,7 @@ use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::reports_client::ReportsClient;
 use tokio_util::sync::CancellationToken;
 
+use crate::brake::Brake;
 use crate::context::Context;
 use crate::reports::Report;
 
@@ -17,9 +18,12 @@ const PACE: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let started = context.clock.boot();
+    let mut brake = context.brake.subscribe();
     loop {
         let view = context.mesh.stale();
-        let message = report(&context, &view.state, view.index, started);
+        let held = brake.borrow_and_update().as_ref().map(Brake::to_wire);
+        let reported = report(&context, &view.state, view.index, started);
+        let message = pb::ReportRequest { brake: held, ..reported };
         let own = Report::from_wire(message.clone(), context.clock.boot());
         context.reports.take(context.datacenter.clone(), own);
         tell(&context, &view.state, &message).await;
@@ -32,6 +36,8 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
             biased;
             () = shutdown.cancelled() => return,
             () = context.agents.changed() => {}
+            // The context has the other end.
+            _ = brake.changed() => {}
             () = tokio::time::sleep(context.patience.report.saturating_sub(PACE)) => {}
         }
     }
@@ -82,6 +88,7 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
         datacenter: context.datacenter.to_string(),
         applied,
         machines: machines.collect(),
+        brake: None,
     }
 }
 

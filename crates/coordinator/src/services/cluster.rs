@@ -5,6 +5,7 @@ use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
+use crate::brake::Brake;
 use crate::view::millis;
 
 /// Answers about the group.
@@ -56,6 +57,7 @@ impl pb::cluster_server::Cluster for ClusterService {
         // Raft goes on naming the last leader, itself too, where nobody is heard any more.
         let confirmed = snapshot.info.age_ms <= silence;
         let leader = leadership.leader.filter(|_| confirmed);
+        let brake = leader.as_ref().and_then(|(_, datacenter)| whole.brake(datacenter));
         let leader = leader.map(|(_, datacenter)| datacenter.to_string());
         let members: Vec<pb::Member> = leadership
             .voters
@@ -98,6 +100,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             machines_ordered: count(ordered.0),
             machines_ordered_micros_per_hour: ordered.1.0,
             members,
+            brake: brake.map(Brake::to_client),
             read: Some(snapshot.info.clone()),
         }))
     }
@@ -105,11 +108,15 @@ impl pb::cluster_server::Cluster for ClusterService {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use kato_core::{Arch, Machine, MachineSpec, Market, Order, OrderId, Resources, Timestamp};
 
     use super::*;
+    use crate::reports::Report;
+    use crate::view::Whole;
 
     fn offer(price: i64) -> Arc<Offer> {
         Arc::new(Offer {
@@ -123,6 +130,27 @@ mod tests {
             priced_at: Timestamp(0),
             source: "test".to_owned(),
         })
+    }
+
+    #[test]
+    fn a_brake_is_shown_while_its_leader_is_heard() {
+        let dub: kato_core::DatacenterName = "dub".parse().unwrap();
+        let brake = Brake::holds(vec!["ewr".parse().unwrap(), "sin".parse().unwrap()], 3);
+        let (heard, machines) = (Duration::from_secs(100), BTreeMap::new());
+        let report = Report { heard, machines, brake: brake.clone() };
+        let reports = BTreeMap::from([(dub.clone(), Arc::new(report))]);
+        let silence = Duration::from_secs(2);
+        let shown = |now: Duration, leader: &kato_core::DatacenterName| {
+            let (state, wall) = (&State::default(), Timestamp(0));
+            let whole = Whole { state, reports: &reports, now, wall, silence };
+            whole.brake(leader).cloned()
+        };
+        assert_eq!(shown(heard + silence, &dub), brake);
+        assert_eq!(shown(heard + silence * 2, &dub), None);
+        assert_eq!(shown(heard, &"sin".parse().unwrap()), None, "another one leads");
+        let brake = brake.unwrap().to_client();
+        assert_eq!((brake.dark.join(" ").as_str(), brake.datacenters), ("ewr sin", 3));
+        assert_eq!(brake.awaited, 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use kato_core::{Command, MachineId};
 
 use super::super::failover::{Memory, decide};
 use super::fixture::{Reports, World, machine, name};
+use crate::brake::Brake;
 use crate::timing::lease_is_over;
 
 const START: Duration = Duration::from_secs(1_000);
@@ -27,7 +28,8 @@ fn suspended(commands: &[Command]) -> Vec<MachineId> {
 fn a_site_that_is_heard_is_not_suspected() {
     let world = World::new();
     let now = START + Duration::from_mins(1);
-    let commands = decide(&world.state, &world.reports(now), &leading(), world.patience, now);
+    let reports = world.reports(now);
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now).unwrap();
     assert_eq!(commands, vec![]);
 }
 
@@ -38,7 +40,7 @@ fn a_silent_site_is_suspected_with_all_its_machines() {
     let mut reports = world.reports(now);
     let late = world.reports(now.checked_sub(world.patience.silence * 2).unwrap());
     reports.insert(name("ewr"), late[&name("ewr")].clone());
-    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now).unwrap();
     assert_eq!(suspended(&commands), vec![machine("ewr", 1), machine("ewr", 2)]);
 }
 
@@ -47,7 +49,7 @@ fn a_new_leader_is_patient_with_everybody() {
     let world = World::new();
     let reports = world.reports(Duration::ZERO);
     let now = START + world.patience.silence;
-    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
+    let commands = decide(&world.state, &reports, &leading(), world.patience, now).unwrap();
     assert_eq!(commands, vec![]);
 }
 
@@ -59,8 +61,13 @@ fn the_brake_stops_a_mass_move() {
     let mut reports = world.reports(now);
     reports.remove(&name("ewr"));
     reports.remove(&name("sin"));
-    let commands = decide(&world.state, &reports, &leading(), world.patience, now);
-    assert_eq!(commands, vec![]);
+    let decided = decide(&world.state, &reports, &leading(), world.patience, now);
+    assert_eq!(decided, Err(dark(&["ewr", "sin"])));
+}
+
+/// The brake, held because of these.
+fn dark(sites: &[&str]) -> Brake {
+    Brake { dark: sites.iter().map(|site| name(site)).collect(), of: 3 }
 }
 
 #[test]
@@ -73,7 +80,7 @@ fn leases_are_over_only_after_the_wait_and_a_new_leader_waits_anew() {
     let wait = lease_is_over(world.patience.lease);
     let before = START + wait.saturating_sub(Duration::from_millis(1));
     let at = |now, memory: &Memory| {
-        decide(&world.state, &world.reports(now), memory, world.patience, now)
+        decide(&world.state, &world.reports(now), memory, world.patience, now).unwrap()
     };
     assert_eq!(at(before, &memory), vec![]);
     let since = |id: &kato_core::MachineId| world.state.machines[id].suspended.unwrap().since;
@@ -91,7 +98,7 @@ fn a_silent_agent_is_suspected_alone() {
     let reports = with_silent_agents(&world, now, &[machine("dub", 2)]);
     let mut memory = leading();
     memory.see(&world.state, START);
-    let commands = decide(&world.state, &reports, &memory, world.patience, now);
+    let commands = decide(&world.state, &reports, &memory, world.patience, now).unwrap();
     assert_eq!(suspended(&commands), vec![machine("dub", 2)]);
 }
 
@@ -115,10 +122,11 @@ fn the_brake_counts_datacenters_whose_agents_are_all_silent() {
     memory.see(&world.state, START);
     let of = |site| [machine(site, 1), machine(site, 2)];
     let one = with_silent_agents(&world, now, &of("ewr"));
-    let commands = decide(&world.state, &one, &memory, world.patience, now);
+    let commands = decide(&world.state, &one, &memory, world.patience, now).unwrap();
     assert_eq!(suspended(&commands), of("ewr"));
     let two = with_silent_agents(&world, now, &[of("ewr"), of("dub")].concat());
-    assert_eq!(decide(&world.state, &two, &memory, world.patience, now), vec![]);
+    let decided = decide(&world.state, &two, &memory, world.patience, now);
+    assert_eq!(decided, Err(dark(&["dub", "ewr"])));
 }
 
 /// A report from before the machine was resumed says nothing about it.
@@ -129,5 +137,5 @@ fn a_machine_is_not_silent_for_longer_than_it_has_had_leases() {
     let reports = with_silent_agents(&world, now, &[machine("dub", 2)]);
     let mut memory = leading();
     memory.see(&world.state, now.saturating_sub(Duration::from_millis(100)));
-    assert_eq!(decide(&world.state, &reports, &memory, world.patience, now), vec![]);
+    assert_eq!(decide(&world.state, &reports, &memory, world.patience, now), Ok(vec![]));
 }
