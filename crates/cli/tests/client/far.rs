@@ -294,11 +294,14 @@ impl events_server::Events for Far {
     /// Events without end, each revision with two of them.
     async fn watch(&self, request: Request<WatchEventsRequest>) -> Answer<Events> {
         self.watch()?;
-        let since = request.into_inner().since_revision;
+        let WatchEventsRequest { since_revision, since_place, .. } = request.into_inner();
+        let behind_all = since_place == 0 || since_place == 2;
+        let first = 2 * since_revision + if behind_all { 2 } else { 1 };
         let event = sample::events().remove(2);
-        let endless = (2 * since + 2..).map(move |number| {
+        let endless = (first..).map(move |number| {
             let message = format!("number {number}");
-            Event { revision: number / 2, message, ..event.clone() }
+            let place = if number % 2 == 0 { 1 } else { 2 };
+            Event { revision: number / 2, place, message, ..event.clone() }
         });
         Ok(Response::new(if self.pretence.stops {
             stream_of(endless.take(3))
