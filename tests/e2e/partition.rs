@@ -10,7 +10,7 @@ use crate::support::{figure, now, processes, until};
 #[test]
 fn a_singleton_that_is_cut_off_is_killed_before_its_next_copy_starts() {
     let mesh = Mesh::start();
-    let record = Record::new(&mesh.home());
+    let record = Record::new(mesh.home());
     let single = mesh.unit("single.service", &record.exec_start(0), "Singleton=yes");
     let plain = mesh.unit("plain.service", IDLE, "");
     mesh.run(&[&single, &plain]);

@@ -21,7 +21,7 @@ fn runs_in(mesh: &Mesh, record: &Record, datacenter: &str, before: u64) -> u64 {
 #[test]
 fn a_singleton_that_is_changed_runs_once() {
     let mesh = Mesh::start();
-    let record = Record::new(&mesh.home());
+    let record = Record::new(mesh.home());
     let unit = |near: &str| {
         let options = format!("Singleton=yes\nNear={near}");
         mesh.unit("single.service", &record.exec_start(STOP_SECONDS), &options)
