@@ -16,14 +16,14 @@ pub(crate) struct Brake {
 }
 
 impl Brake {
-    /// Holds if so many look dark: when that is half of the mesh or more, the fault is more likely in what looks.
+    /// Holds if so many look dark: when that is more than half of the mesh, the fault is more likely in what looks.
     pub(crate) fn holds(dark: Vec<DatacenterName>, of: usize) -> Option<Self> {
-        (!dark.is_empty() && dark.len() * 2 >= of).then_some(Self { dark, of })
+        (!dark.is_empty() && dark.len() * 2 > of).then_some(Self { dark, of })
     }
 
     /// How many of them must be heard again until it lets go.
     fn awaited(&self) -> usize {
-        self.dark.len() - self.of.saturating_sub(1) / 2
+        self.dark.len() - self.of / 2
     }
 
     /// As the other coordinators are told.
@@ -74,18 +74,19 @@ mod tests {
     const NAMES: [&str; 7] = ["ams", "cdg", "dub", "ewr", "fra", "lhr", "sin"];
 
     #[test]
-    fn it_holds_at_half_and_lets_go_when_fewer_are_dark() {
+    fn it_holds_above_half_and_lets_go_when_fewer_are_dark() {
         // How many are dark, of how many, and how many of those must be heard again.
         for (dark, of, awaited) in [
             (0, 0, None),
             (0, 3, None),
             (1, 1, Some(1)),
-            (1, 2, Some(1)),
-            (2, 2, Some(2)),
+            (1, 2, None),
+            (2, 2, Some(1)),
             (1, 3, None),
             (2, 3, Some(1)),
             (3, 3, Some(2)),
-            (2, 4, Some(1)),
+            (2, 4, None),
+            (3, 4, Some(1)),
             (2, 5, None),
             (5, 7, Some(2)),
         ] {

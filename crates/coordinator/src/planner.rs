@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kato_core::{
-    CellId, Command, DatacenterName, Decision, Health, INSTANCES_PER_MACHINE_MAX, Instance, Place,
-    PutWorkload, Resources, Revision, State, Target, Timestamp, WorkloadName, WorkloadSpec,
+    Cell, CellId, Command, DatacenterName, Decision, Health, INSTANCES_PER_MACHINE_MAX, Instance,
+    InstanceId, Place, Placement, PutWorkload, Resources, Revision, State, Target, Timestamp,
+    WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Catalogue, Problem, Room, Site, Solution, place};
 
@@ -137,7 +138,7 @@ fn site(question: &Question, name: &DatacenterName) -> Site {
     }
     let id = cell_for(state, name);
     let Some(ledger) = state.cells.get(&id) else { return site };
-    let mut waiting = ledger.waiting.saturating_sub(leaving(question, &id, None));
+    let mut waiting = waiting(question, &id, ledger);
     for machine in ledger.machines.iter().filter_map(|id| state.machines.get(id)) {
         if machine.suspended.is_some() || machine.bound.len() >= INSTANCES_PER_MACHINE_MAX {
             continue;
@@ -152,6 +153,21 @@ fn site(question: &Question, name: &DatacenterName) -> Site {
     let has = ledger.machines.len() + ledger.orders.len();
     site.machines_to_buy_max = u32::try_from(most.saturating_sub(has)).unwrap_or(u32::MAX);
     site
+}
+
+/// What waits for one of a cell's machines, other than the instances in question and those whose own machine is on order.
+fn waiting(question: &Question, id: &CellId, ledger: &Cell) -> Resources {
+    if ledger.orders.is_empty() {
+        return ledger.waiting.saturating_sub(leaving(question, id, None));
+    }
+    let waits = |id: &&InstanceId| {
+        id.workload != question.spec.name || !question.numbers.contains(&id.number)
+    };
+    let others = ledger.unbound.iter().filter(waits);
+    let placements = others.filter_map(|id| question.state.instances.get(id)?.placement.as_ref());
+    let ordered =
+        |p: &&Placement| p.order.is_some_and(|order| question.state.orders.contains_key(&order));
+    placements.filter(|placement| !ordered(placement)).map(|placement| placement.request).sum()
 }
 
 /// What the instances in question give back when they leave a machine, or the cell's waiting list.

@@ -78,15 +78,19 @@ fn unbound(state: &State, cell: &CellId) -> BTreeSet<InstanceId> {
 
 /// No machine holds a singleton that may still run on another one.
 fn singletons(state: &State, found: &mut Vec<Violation>) {
-    for (id, from) in state.stopping.keys() {
-        let over = state.machines.get(from).is_none_or(|m| m.suspended.is_some_and(|s| s.over));
+    for ((id, from), stopping) in &state.stopping {
+        let workload = state.workloads.get(&id.workload);
         let placement = state.instances.get(id).and_then(|instance| instance.placement.as_ref());
+        let spec = placement.zip(workload).and_then(|(p, workload)| workload.spec_of(p.generation));
         let elsewhere =
             placement.and_then(|p| p.machine.as_ref()).filter(|machine| *machine != from);
-        if let Some(machine) = elsewhere {
+        if let Some(machine) = elsewhere
+            && spec.is_some_and(|spec| spec.singleton)
+        {
             broken(found, "one-singleton", format!("{id} on {machine}, perhaps still on {from}"));
         }
-        if over {
+        let over = state.machines.get(from).is_none_or(|m| m.suspended.is_some_and(|s| s.over));
+        if over && stopping.guarded {
             broken(found, "one-singleton", format!("{from} is over and still has to stop {id}"));
         }
     }

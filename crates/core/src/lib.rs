@@ -37,7 +37,7 @@ pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
 pub use state::{
     Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, INSTANCES_PER_MACHINE_MAX, MACHINES_MAX,
-    Revision, Settings, State, WORKLOADS_MAX,
+    Revision, Settings, State, Stopping, WORKLOADS_MAX,
 };
 pub use time::Timestamp;
 pub use topology::{

@@ -60,9 +60,9 @@ pub struct State {
     pub workloads: OrdMap<WorkloadName, Workload>,
     /// Every instance of every workload.
     pub instances: OrdMap<InstanceId, Instance>,
-    /// Singletons that were taken off a machine whose agent has not said yet that they are stopped, and the revision
-    /// that took them off. Until it does, or every lease of that machine is over, no other one is given them.
-    pub stopping: OrdMap<(InstanceId, MachineId), Revision>,
+    /// Instances that were taken off a machine whose agent has not said yet that they are stopped. No other machine
+    /// is given a singleton until then, or until a lease that its copy needed is over.
+    pub stopping: OrdMap<(InstanceId, MachineId), Stopping>,
     /// Orders whose machine has not joined.
     pub orders: OrdMap<OrderId, Order>,
     /// The latest events, the oldest first.
@@ -80,6 +80,15 @@ pub struct Cell {
     pub orders: OrdSet<OrderId>,
     /// The sum of the requests of `unbound`.
     pub waiting: Resources,
+}
+
+/// A copy that may still run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopping {
+    /// The revision that took it off its machine.
+    pub since: Revision,
+    /// Whether a guard ends it with its machine's lease.
+    pub guarded: bool,
 }
 
 impl State {
@@ -110,8 +119,11 @@ impl State {
         machines.filter(move |machine| machine.spec.id.cell.datacenter == *datacenter)
     }
 
-    /// A machine on which a copy of the instance may still run, other than `machine`.
-    pub fn may_run_on(&self, id: &InstanceId, machine: &MachineId) -> Option<&MachineId> {
+    /// What keeps a singleton from `machine`: another one, on which a copy may still run.
+    pub fn kept_from(&self, id: &InstanceId, machine: &MachineId) -> Option<&MachineId> {
+        if !self.workloads.get(&id.workload)?.spec.singleton {
+            return None;
+        }
         let from = self.stopping.keys().filter(|(instance, _)| instance == id);
         from.map(|(_, from)| from).find(|from| *from != machine)
     }

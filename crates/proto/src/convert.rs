@@ -24,6 +24,19 @@ pub enum InvalidMessage {
         /// What is wrong with it.
         reason: String,
     },
+    /// Written by an older Káto, with a meaning that this one has forgotten.
+    #[error(
+        "written in version {found} of {what}, this coordinator reads versions from {oldest} on: \
+         found the mesh anew in an empty directory, or go on with the Káto that wrote it"
+    )]
+    TooOld {
+        /// What carries the version.
+        what: &'static str,
+        /// The version in the message.
+        found: u32,
+        /// The oldest that is read.
+        oldest: u32,
+    },
     /// Written by a newer Káto, with a meaning that this one does not know.
     #[error(
         "written in version {found} of {what}, this coordinator knows version {known} at most: \

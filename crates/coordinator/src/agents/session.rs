@@ -7,6 +7,7 @@ use kato_core::{Command, InstanceId, MachineId, Revision, State, Suspension};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as FromAgent;
 use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
+use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
 use super::{Leases, Seen};
@@ -15,8 +16,8 @@ use crate::context::{Context, DEADLINE};
 /// The shortest time between two lists of assignments to one agent.
 const ASSIGN_EVERY: Duration = Duration::from_millis(50);
 
-/// The longest time between two looks at what an agent should have been sent.
-const ASSIGN_AGAIN: Duration = Duration::from_secs(1);
+/// The longest time between two looks at what an agent should have been sent, and at what it has done.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// One stream of one agent.
 pub(super) struct Session {
@@ -31,10 +32,12 @@ impl Session {
     /// Serves the stream until the agent goes.
     pub(super) async fn run(self, mut messages: Streaming<pb::AgentMessage>) {
         let assigning = self.assign();
+        let (settled, told) = watch::channel(Revision::default());
+        let concluding = self.conclude(told);
         let listening = async {
             loop {
                 match messages.message().await {
-                    Ok(Some(message)) => self.hear(message).await,
+                    Ok(Some(message)) => self.hear(message, &settled),
                     Ok(None) => return Ok(()),
                     Err(status) => return Err(status),
                 }
@@ -44,6 +47,7 @@ impl Session {
             biased;
             ended = listening => ended,
             () = assigning => Ok(()),
+            () = concluding => Ok(()),
         };
         let reason = ended.err().map(|status| status.message().to_owned());
         tracing::info!(machine = %self.machine, reason, "an agent is gone");
@@ -54,7 +58,7 @@ impl Session {
         self.context.agents.update(&self.machine, self.number, update);
     }
 
-    async fn hear(&self, message: pb::AgentMessage) {
+    fn hear(&self, message: pb::AgentMessage, told: &watch::Sender<Revision>) {
         let heard = self.context.clock.boot();
         self.update(|attached| attached.heard = heard);
         match message.message {
@@ -66,8 +70,7 @@ impl Session {
                     attached.instances = instances;
                     attached.settled = settled;
                 });
-                self.confirm(settled).await;
-                self.resume(settled).await;
+                told.send_replace(settled);
             }
             Some(FromAgent::Lease(wish)) => {
                 self.leases.ask(self.machine.clone(), self.incarnation, wish.nonce);
@@ -77,11 +80,24 @@ impl Session {
         }
     }
 
-    /// Tells the mesh which singletons have stopped here, so that they may start elsewhere.
+    /// Draws the conclusions from what the agent has carried out, again and again: a proposal may fail, and the agent
+    /// says it once.
+    async fn conclude(&self, mut settled: watch::Receiver<Revision>) {
+        loop {
+            let revision = *settled.borrow_and_update();
+            self.confirm(revision).await;
+            self.resume(revision).await;
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN, settled.changed()).await {
+                return;
+            }
+        }
+    }
+
+    /// Tells the mesh what has stopped here, so that they may start elsewhere.
     async fn confirm(&self, revision: Revision) {
         let view = self.context.mesh.stale();
         let mut stopping = view.state.stopping.iter();
-        if stopping.any(|((_, from), since)| *from == self.machine && *since <= revision) {
+        if stopping.any(|((_, from), found)| *from == self.machine && found.since <= revision) {
             let command = Command::Settled { machine: self.machine.clone(), revision };
             self.context.commit("confirming a stop", vec![command]).await;
         }
@@ -119,7 +135,7 @@ impl Session {
             }
             tokio::time::sleep(ASSIGN_EVERY).await;
             // Looked at from time to time as well: the agent's queue may have been full.
-            if let Ok(Err(_)) = tokio::time::timeout(ASSIGN_AGAIN, views.changed()).await {
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN, views.changed()).await {
                 return;
             }
         }

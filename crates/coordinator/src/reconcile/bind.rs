@@ -45,7 +45,7 @@ pub(super) fn decide(state: &State, datacenter: &DatacenterName) -> Vec<Command>
         }
         commands.push(match pick(state, id, placement, &free) {
             // Until the old machine has stopped it, or is lost, there would be two.
-            Some(machine) if state.may_run_on(id, &machine).is_some() => continue,
+            Some(machine) if state.kept_from(id, &machine).is_some() => continue,
             Some(machine) => {
                 if let Some(left) = free.get_mut(&machine) {
                     *left = left.saturating_sub(placement.request);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{Command, DatacenterName, Machine, MachineId, Revision, State};
+use kato_core::{Command, DatacenterName, Health, Machine, MachineId, Revision, State};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,9 @@ use crate::timing::{Patience, lease_is_over};
 
 /// Between two looks when nothing changes.
 const PERIOD: Duration = Duration::from_millis(200);
+
+/// A datacenter that has been lost for longer than this counts no more for the brake: what is lost next is another fault.
+const OLD_NEWS: Duration = Duration::from_mins(10);
 
 /// What a leader remembers since it leads. Times are of its own boot clock; a new leader starts anew, because it
 /// cannot know how long another one has waited.
@@ -102,6 +105,12 @@ impl Memory {
         Some(silent.min(now.saturating_sub(since)))
     }
 
+    /// Whether a machine has been suspended for so long that it is no sign of a new fault.
+    fn has_been_suspended(&self, machine: &MachineId, now: Duration) -> bool {
+        let seen = self.suspended.get(machine);
+        seen.is_some_and(|(_, since)| now.saturating_sub(*since) > OLD_NEWS)
+    }
+
     /// Whether every lease of a suspended machine has ended.
     fn is_over(&self, machine: &MachineId, lease: Duration, now: Duration) -> bool {
         let seen = self.suspended.get(machine);
@@ -167,8 +176,12 @@ fn brake(
             let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));
             machine.suspended.is_some() || silence.is_some_and(|s| s > patience.machine_silence)
         };
-        memory.silence_of(report, now) > patience.silence
-            || machines().next().is_some() && machines().all(gone)
+        let lost = state.datacenters[*name].health;
+        let forgotten = matches!(lost, Health::Lost { .. })
+            && machines().all(|machine| memory.has_been_suspended(&machine.spec.id, now));
+        let dark = memory.silence_of(report, now) > patience.silence
+            || machines().next().is_some() && machines().all(gone);
+        dark && !forgotten
     };
     let dark = state.datacenters.keys().filter(dark).cloned().collect();
     Brake::holds(dark, state.datacenters.len())

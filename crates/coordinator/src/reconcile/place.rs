@@ -141,7 +141,8 @@ fn roll(
     let state = planner.state;
     let mut outdated = None;
     for instance in state.instances_of(&workload.spec.name) {
-        let placement = instance.placement.as_ref()?;
+        // What has no place waits for room, which this may make.
+        let Some(placement) = &instance.placement else { continue };
         if placement.generation == workload.generation {
             if !settled(reports, instance, placement, now) {
                 return None;
@@ -158,7 +159,8 @@ fn roll(
         return Some(plan.place(workload.spec.name.clone(), workload.generation, cause));
     }
     // never-none: it runs on where it is until its next machine is there.
-    let ordered = state.orders.values().any(|order| order.instance == instance.id);
+    let mut orders = state.orders.values();
+    let ordered = orders.any(|o| o.instance == instance.id && o.cell == target.cell);
     (!ordered).then(|| Command::OrderMachine {
         instance: instance.id.clone(),
         epoch: target.epoch.unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::state::MACHINES_MAX;
 use crate::{
     DatacenterName, EventKind, Health, InstanceId, Machine, MachineId, MachineSpec, Rejection,
-    Revision, State, Suspension,
+    Revision, State, Stopping, Suspension,
 };
 
 impl State {
@@ -142,7 +142,7 @@ impl State {
             }
             self.note(EventKind::MachineLost, id, "every lease has ended".to_owned());
             // No guard lets a singleton live longer than its lease.
-            self.take_stopping(id, self.revision);
+            self.take_stopping(id, |stopping| stopping.guarded);
         }
         let touched: BTreeSet<DatacenterName> =
             lost.into_iter().map(|id| id.cell.datacenter).collect();
@@ -192,7 +192,7 @@ impl State {
 
     /// An agent has stopped what it was told to stop.
     pub(super) fn settled(&mut self, id: &MachineId, revision: Revision) {
-        let stopped = self.take_stopping(id, revision);
+        let stopped = self.take_stopping(id, |stopping| stopping.since <= revision);
         if stopped.is_empty() {
             return;
         }
@@ -202,13 +202,14 @@ impl State {
         }
     }
 
-    /// Forgets what a machine had to stop since a revision or before, and says what that was.
-    fn take_stopping(&mut self, id: &MachineId, revision: Revision) -> Vec<InstanceId> {
-        let due = |(key, since): &(&(InstanceId, MachineId), &Revision)| {
-            key.1 == *id && **since <= revision
-        };
-        let stopped: Vec<_> =
-            self.stopping.iter().filter(due).map(|(key, _)| key.clone()).collect();
+    /// Forgets what a machine had to stop and is stopped, and says what that was.
+    fn take_stopping(
+        &mut self,
+        id: &MachineId,
+        is_stopped: impl Fn(&Stopping) -> bool,
+    ) -> Vec<InstanceId> {
+        let stopped = self.stopping.iter().filter(|(key, found)| key.1 == *id && is_stopped(found));
+        let stopped: Vec<_> = stopped.map(|(key, _)| key.clone()).collect();
         for key in &stopped {
             self.stopping.remove(key);
         }

@@ -103,7 +103,9 @@ impl State {
         offer: &Arc<Offer>,
     ) -> Result<(), Rejection> {
         self.placement_at(instance, epoch)?;
-        if let Some((id, _)) = self.orders.iter().find(|(_, order)| order.instance == *instance) {
+        if let Some((id, _)) =
+            self.orders.iter().find(|(_, order)| order.instance == *instance && order.cell == *cell)
+        {
             return Err(Rejection::conflict(format!("{id} is for {instance} already")));
         }
         self.check_machines(cell, 1)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::command::{Place, Target};
 use crate::{
     Decision, EventKind, InstanceId, MachineId, OrderId, Placement, Rejection, Resources, Revision,
-    Source, State, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
+    Source, State, Stopping, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
 };
 
 impl State {
@@ -162,17 +162,20 @@ impl State {
         self.note(kind, &id, format!("{message}, epoch {epoch}"));
     }
 
-    /// Takes an instance's placement off the ledgers, and says where it was. A singleton's old machine is remembered
-    /// until its agent says that it stopped it.
+    /// Takes an instance's placement off the ledgers, and says where it was. Its machine is remembered until its agent
+    /// says that it stopped it.
     pub(super) fn release(&mut self, id: &InstanceId) -> Option<crate::CellId> {
         let placement = self.instances.get_mut(id)?.placement.take()?;
-        let workload = self.workloads.get(&id.workload);
-        let spec = workload.and_then(|workload| workload.spec_of(placement.generation));
-        if let Some(machine) = &placement.machine
-            && spec.is_some_and(|spec| spec.singleton)
-            && self.gives_back(&placement)
-        {
-            self.stopping.insert((id.clone(), machine.clone()), self.revision);
+        if let Some(machine) = &placement.machine {
+            let workload = self.workloads.get(&id.workload);
+            let spec = workload.and_then(|workload| workload.spec_of(placement.generation));
+            let guarded = spec.is_some_and(|spec| spec.singleton);
+            let suspended = self.machines.get(machine).and_then(|machine| machine.suspended);
+            // A guard has ended what it guards by then; until then the lease may hold, suspended or not.
+            if !(guarded && suspended.is_some_and(|suspended| suspended.over)) {
+                let stopping = Stopping { since: self.revision, guarded };
+                self.stopping.insert((id.clone(), machine.clone()), stopping);
+            }
         }
         if let Some(cell) = self.cells.get_mut(&placement.cell)
             && cell.unbound.remove(id).is_some()
@@ -232,7 +235,7 @@ impl State {
             let text = format!("{machine} has {} left, {id} asks for {request}", found.free());
             return Err(Rejection::conflict(text));
         }
-        if let Some(from) = self.may_run_on(id, machine) {
+        if let Some(from) = self.kept_from(id, machine) {
             return Err(Rejection::conflict(format!("{id} may still run on {from}")));
         }
         self.advance();
@@ -248,6 +251,9 @@ impl State {
             self.instances.get_mut(id).and_then(|instance| instance.placement.as_mut())
         {
             placement.machine = Some(machine.clone());
+        }
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.unplaceable = None;
         }
         self.note(EventKind::InstanceBound, id, format!("to {machine}"));
         Ok(())

@@ -15,7 +15,9 @@ use crate::{InvalidMessage, store_v1 as pb};
 
 /// The newest version of the state machine that this build knows. A change of `apply` that gives another state
 /// for an old log raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The oldest that it reads. Version 1 was never released.
+const OLDEST: u32 = 2;
 
 /// Encodes a batch for the log.
 pub fn encode_batch(batch: &Batch) -> Bytes {
@@ -62,7 +64,8 @@ pub fn decode<M: Message + Default>(
 
 fn check_version(what: &'static str, found: u32) -> Result<(), InvalidMessage> {
     match found {
-        1..=VERSION => Ok(()),
+        OLDEST..=VERSION => Ok(()),
+        0..OLDEST => Err(InvalidMessage::TooOld { what, found, oldest: OLDEST }),
         _ => Err(InvalidMessage::TooNew { what, found, known: VERSION }),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kato_core::{
     Decision, Event, EventKind, Instance, InstanceId, MachineId, OrderId, Placement, Revision,
-    Settings, State, Timestamp, Unplaceable,
+    Settings, State, Stopping, Timestamp, Unplaceable,
 };
 
 use super::VERSION;
@@ -32,9 +32,14 @@ pub(super) fn to_stored(state: &State) -> pb::State {
 }
 
 fn stopping_to_stored(
-    ((instance, machine), since): (&(InstanceId, MachineId), &Revision),
+    ((instance, machine), stopping): (&(InstanceId, MachineId), &Stopping),
 ) -> pb::Stopping {
-    pb::Stopping { instance: instance.to_string(), machine: machine.to_string(), since: since.0 }
+    pb::Stopping {
+        instance: instance.to_string(),
+        machine: machine.to_string(),
+        since: stopping.since.0,
+        guarded: stopping.guarded,
+    }
 }
 
 /// The decisions that were stored so far.
@@ -117,7 +122,8 @@ pub(super) fn from_stored(stored: pb::State) -> Result<State, InvalidMessage> {
     for stopping in stored.stopping {
         let machine = stopping.machine.parse().field("stopping.machine")?;
         let key = (stopping.instance.parse().field("stopping.instance")?, machine);
-        state.stopping.insert(key, Revision(stopping.since));
+        let since = Revision(stopping.since);
+        state.stopping.insert(key, Stopping { since, guarded: stopping.guarded });
     }
     let events = stored.events.into_iter().map(TryInto::try_into);
     state.events = events.collect::<Result<_, _>>()?;

@@ -331,7 +331,9 @@ pub(super) fn state() -> impl Strategy<Value = State> {
     );
     let orders = btree_map(any::<u64>().prop_map(OrderId), order, 0..3);
     let heads = (revision(), time(), option::of(settings()));
-    let stopping = btree_map((instance_id(), machine_id()), revision(), 0..3);
+    let stopping = (revision(), any::<bool>())
+        .prop_map(|(since, guarded)| kato_core::Stopping { since, guarded });
+    let stopping = btree_map((instance_id(), machine_id()), stopping, 0..3);
     let work = (vec(stored_workload(), 0..3), vec(instance(), 0..5), orders, vec(event(), 0..4));
     (heads, datacenters, (machines, stopping), work).prop_map(
         |((revision, time, settings), datacenters, (machines, stopping), work)| {

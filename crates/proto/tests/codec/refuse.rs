@@ -73,7 +73,7 @@ fn the_untouched_state_is_taken() {
 #[test]
 fn newer_versions_and_unknown_numbers_are_refused() {
     let cases: [Case; 12] = [
-        ("version 2 of a state", |s| s.version = 2),
+        ("version 3 of a state", |s| s.version = 3),
         ("version 0 of a state", |s| s.version = 0),
         ("version 4294967295 of a state", |s| s.version = u32::MAX),
         ("market", |s| s.orders[0].offer.as_mut().unwrap().market = 77),
@@ -125,11 +125,15 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn a_batch_of_a_newer_version_or_an_unknown_command_is_refused() {
+fn a_batch_of_another_version_or_an_unknown_command_is_refused() {
     let decode = |batch: &pb::Batch| store::decode_batch(&batch.encode_to_vec().into());
     let batch = |version, commands| pb::Batch { version, at_unix_ms: 1, commands };
     decode(&batch(store::VERSION, Vec::new())).unwrap();
-    for version in [0, store::VERSION + 1, u32::MAX] {
+    for version in [0, store::VERSION - 1] {
+        let error = decode(&batch(version, Vec::new())).unwrap_err();
+        assert!(matches!(error, InvalidMessage::TooOld { .. }), "{error}");
+    }
+    for version in [store::VERSION + 1, u32::MAX] {
         let error = decode(&batch(version, Vec::new())).unwrap_err();
         assert!(matches!(error, InvalidMessage::TooNew { .. }), "{error}");
     }
