@@ -71,7 +71,8 @@ pub(crate) fn placements(all: &[Instance], now: Timestamp, wide: bool) -> Table 
             // What there is to say of an instance that runs is for those who ask for more.
             RunState::Running if !wide => String::new(),
             _ if i.unplaceable.is_empty() => i.detail.clone(),
-            _ => i.unplaceable.clone(),
+            _ if i.detail.is_empty() => i.unplaceable.clone(),
+            _ => format!("{}; {}", i.detail, i.unplaceable),
         }
     };
     // A column of nothing would only be a header.

@@ -143,6 +143,17 @@ pub(crate) fn instances() -> Vec<Instance> {
     vec![unplaceable, instance("web@1", RunState::Running), failed]
 }
 
+/// No place is found for its new generation.
+pub(crate) fn in_its_old_place() -> Instance {
+    Instance {
+        state_since_unix_ms: NOW - 40_000,
+        detail: "still running on core-1.cell-1.dub".to_owned(),
+        unplaceable: "dub: no room for 2 CPU".to_owned(),
+        endpoints: Vec::new(),
+        ..instance("web@3", RunState::Unplaceable)
+    }
+}
+
 pub(crate) fn machines() -> Vec<Machine> {
     let machine = |id: &str, suspended, connected| Machine {
         id: id.to_owned(),

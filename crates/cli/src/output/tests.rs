@@ -157,6 +157,10 @@ fn descriptions() {
         "describe_placement",
         text(&details::placement(&instances[2], &events[1..2], NOW))
     );
+    let stays = sample::in_its_old_place();
+    let row = table(&lists::placements(std::slice::from_ref(&stays), NOW, false));
+    let described = text(&details::placement(&stays, &[], NOW));
+    assert_snapshot!("in_its_old_place", format!("{row}\n{described}"));
     let (datacenters, machines) = (sample::datacenters(), sample::machines());
     let lost = details::datacenter(&datacenters[2], &machines[2..], &events[2..], NOW);
     assert_snapshot!("describe_datacenter", text(&lost));

@@ -87,7 +87,8 @@ impl Whole<'_> {
             state_since_unix_ms: since.0,
             restarts: seen.map_or(0, |seen| seen.restarts),
             detail: match state {
-                pb::RunState::Unplaceable | pb::RunState::Unknown => String::new(),
+                pb::RunState::Unplaceable => self.still_runs(instance).unwrap_or_default(),
+                pb::RunState::Unknown => String::new(),
                 _ => seen.map_or_else(|| self.waits_for(instance), |seen| seen.detail.clone()),
             },
             endpoints: ports
@@ -99,6 +100,16 @@ impl Whole<'_> {
                 .collect(),
             unplaceable: unplaceable.map(|u| u.decision.to_string()).unwrap_or_default(),
         }
+    }
+
+    /// Where an instance for which no place is found runs on all the same, if its agent has lately said so.
+    fn still_runs(&self, instance: &Instance) -> Option<String> {
+        let machine = instance.placement.as_ref()?.machine.as_ref()?;
+        let heard = self.silent(&machine.cell.datacenter)?;
+        let spoke = machine_report(self.reports, machine)?.silent;
+        let lately = heard <= self.silence && spoke <= self.silence;
+        let runs = self.seen(instance)?.state == RunState::Running;
+        (lately && runs).then(|| format!("still running on {machine}"))
     }
 
     /// What keeps an instance from starting of which no agent has spoken yet.

@@ -43,6 +43,8 @@ struct World {
     instance: Instance,
     seen: Seen,
     connected: bool,
+    /// How long the agent has been silent, by its coordinator, and that one.
+    agent_silent: Duration,
     silent: Option<Duration>,
 }
 
@@ -83,7 +85,9 @@ impl World {
             ports: BTreeMap::new(),
             detail: "pid 17".to_owned(),
         };
-        Self { state, instance, seen, connected: true, silent: Some(Duration::from_millis(100)) }
+        let (connected, agent_silent) = (true, Duration::from_millis(900));
+        let silent = Some(Duration::from_millis(100));
+        Self { state, instance, seen, connected, agent_silent, silent }
     }
 
     fn placement(&mut self) -> &mut Placement {
@@ -95,7 +99,7 @@ impl World {
         let id = self.instance.id.clone();
         let machine = MachineReport {
             connected: self.connected,
-            silent: Duration::ZERO,
+            silent: self.agent_silent,
             instances: BTreeMap::from([(id, self.seen.clone())]),
             steady: BTreeMap::new(),
         };
@@ -130,9 +134,38 @@ fn time_and_detail_belong_to_the_state_that_is_shown() {
     // It runs on where it is, but what is shown began with the last look for a place.
     let since = Timestamp(WALL - 3_000);
     world.instance.unplaceable = Some(Unplaceable { since, decision: decision() });
-    assert_eq!(world.shown(), said(pb::RunState::Unplaceable, 3_000, ""));
+    assert_eq!(
+        world.shown(),
+        said(pb::RunState::Unplaceable, 3_000, "still running on core-1.cell-1.dub")
+    );
     world.instance.placement = None;
     assert_eq!(world.shown(), said(pb::RunState::Unplaceable, 3_000, ""));
+}
+
+#[test]
+fn what_has_no_place_still_runs_only_if_its_agent_has_lately_said_so() {
+    let note = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        let since = Timestamp(WALL - 3_000);
+        world.instance.unplaceable = Some(Unplaceable { since, decision: decision() });
+        change(&mut world);
+        let (state, _, note) = world.shown();
+        assert_eq!(state, pb::RunState::Unplaceable);
+        note
+    };
+    assert_eq!(note(&|_| {}), "still running on core-1.cell-1.dub");
+    let late = SILENCE + Duration::from_millis(1);
+    let changes: [&dyn Fn(&mut World); 6] = [
+        &|world| world.silent = None,
+        &|world| world.silent = Some(late),
+        &|world| world.agent_silent = late,
+        &|world| world.seen.state = RunState::Restarting,
+        &|world| world.seen.epoch = Revision(6),
+        &|world| world.placement().machine = None,
+    ];
+    for (case, change) in changes.iter().enumerate() {
+        assert_eq!(note(change), "", "case {case}");
+    }
 }
 
 #[test]
