@@ -89,3 +89,25 @@ pub(crate) fn denied(message: impl Into<String>, roles: &[String]) -> Status {
     let details = ErrorDetails::with_error_info("ROLE_NOT_ADMITTED", DOMAIN, roles);
     Status::with_error_details(Code::PermissionDenied, message, details)
 }
+
+/// What was asked for keeps being overtaken. Nothing is wrong with it, unlike where a wish rests on an old revision.
+pub(crate) fn overtaken(message: impl Into<String>) -> Status {
+    let mut details = ErrorDetails::with_error_info("OVERTAKEN", DOMAIN, []);
+    details.set_retry_info(Some(RETRY));
+    Status::with_error_details(Code::Aborted, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_overtaken_may_be_tried_again() {
+        let status = overtaken("the mesh changes faster than a plan can be made");
+        assert_eq!(status.code(), Code::Aborted);
+        let info = status.get_details_error_info().expect("a program can tell why");
+        assert_eq!((&*info.reason, &*info.domain), ("OVERTAKEN", "kato"));
+        let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(retry, Some(RETRY));
+    }
+}

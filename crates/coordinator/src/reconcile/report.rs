@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::State;
+use kato_core::{DatacenterName, State};
+use kato_net::{Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::reports_client::ReportsClient;
 use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
 
 use crate::brake::Brake;
 use crate::context::Context;
 use crate::reports::Report;
+use crate::status;
 
 /// The shortest time between two reports.
 const PACE: Duration = Duration::from_millis(100);
@@ -92,6 +95,18 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
     }
 }
 
+/// The datacenter that a caller may report of, if that is the one that it names.
+fn reporter(peer: Option<&Peer>, named: &str) -> Result<DatacenterName, Status> {
+    let Some(Role::Coordinator(datacenter)) = peer.map(|peer| &peer.identity.role) else {
+        return Err(status::denied("only coordinators report", &["coordinator".to_owned()]));
+    };
+    if named != datacenter.as_str() {
+        let text = format!("the certificate is {datacenter}'s, not {named}'s");
+        return Err(status::because(Code::PermissionDenied, "OTHER_DATACENTER", text));
+    }
+    Ok(datacenter.clone())
+}
+
 /// Answers the other coordinators' reports.
 pub(crate) struct ReportService {
     pub(crate) context: Context,
@@ -101,20 +116,40 @@ pub(crate) struct ReportService {
 impl pb::reports_server::Reports for ReportService {
     async fn report(
         &self,
-        request: tonic::Request<pb::ReportRequest>,
-    ) -> Result<tonic::Response<pb::ReportResponse>, tonic::Status> {
-        let peer = request.extensions().get::<Arc<kato_net::Peer>>();
-        let role = peer.map(|peer| peer.identity.role.clone());
-        let Some(kato_net::Role::Coordinator(datacenter)) = role else {
-            return Err(tonic::Status::permission_denied("only coordinators report"));
-        };
+        request: Request<pb::ReportRequest>,
+    ) -> Result<Response<pb::ReportResponse>, Status> {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
         let message = request.into_inner();
-        if message.datacenter != datacenter.as_str() {
-            let text = format!("the certificate is {datacenter}'s, not {}'s", message.datacenter);
-            return Err(tonic::Status::permission_denied(text));
-        }
+        let datacenter = reporter(peer.as_deref(), &message.datacenter)?;
         let report = Report::from_wire(message, self.context.clock.boot());
         self.context.reports.take(datacenter, report);
-        Ok(tonic::Response::new(pb::ReportResponse {}))
+        Ok(Response::new(pb::ReportResponse {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_coordinator_reports_of_its_own_datacenter_alone_and_is_told_why() {
+        let peer = |role: &str| Peer {
+            identity: format!("spiffe://demo.com/{role}").parse().unwrap(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        let (dub, reader) = (peer("coordinator/dub"), peer("reader/grafana"));
+        assert_eq!(reporter(Some(&dub), "dub").unwrap().as_str(), "dub");
+        for (peer, named, reason) in [
+            (Some(&dub), "ewr", "OTHER_DATACENTER"),
+            (Some(&reader), "dub", "ROLE_NOT_ADMITTED"),
+            (None, "dub", "ROLE_NOT_ADMITTED"),
+        ] {
+            let status = reporter(peer, named).unwrap_err();
+            assert_eq!(status.code(), Code::PermissionDenied);
+            let info = status.get_details_error_info().expect("a program can tell why");
+            assert_eq!((&*info.reason, &*info.domain), (reason, "kato"));
+        }
     }
 }

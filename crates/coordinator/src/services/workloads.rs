@@ -133,7 +133,7 @@ impl WorkloadService {
                 Ok(Err(rejection)) => return Err(status::from_rejection(&rejection)),
             }
         }
-        Err(Status::aborted("the mesh changes faster than a plan can be made: try again"))
+        Err(status::overtaken("the mesh changes faster than a plan can be made"))
     }
 }
 
