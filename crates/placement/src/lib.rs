@@ -14,4 +14,4 @@ pub mod regions;
 mod table;
 
 pub use catalogue::Catalogue;
-pub use place::{ARCH, Chosen, Problem, Room, Site, Solution, place};
+pub use place::{ARCH, Chosen, Problem, Room, Site, Solution, place, suits};

@@ -18,6 +18,7 @@ use kato_core::{
 use crate::catalogue::Catalogue;
 use demand::{Demands, Latency};
 use slot::Slot;
+pub use slot::suits;
 
 /// The processor that machines must have. A unit file does not say yet which ones its programs are
 /// built for, and a wrong guess starts nothing.

@@ -8,6 +8,7 @@ use kato_core::{
     Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, MachineId, Placement,
     Resources, State,
 };
+use kato_placement::suits;
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -66,7 +67,7 @@ fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
     Command::Bind { instance: id.clone(), epoch: placement.epoch, machine }
 }
 
-/// The machine for a placement: one bought for it, else the one that a singleton has yet to leave, else one of the kind
+/// The machine for a placement: one bought for it, else the one that the instance has yet to leave, else one of the kind
 /// that was quoted, else any with room; among those the one with the most room left, by name where they are equal.
 fn pick(
     state: &State,
@@ -74,9 +75,15 @@ fn pick(
     placement: &Placement,
     free: &BTreeMap<&MachineId, Resources>,
 ) -> Option<MachineId> {
-    let fitting = free
-        .iter()
-        .filter(|(id, left)| id.cell == placement.cell && placement.request.fits(**left));
+    let workload = state.workloads.get(&instance.workload)?;
+    let spec = workload.spec_of(placement.generation)?;
+    let fits = |(id, left): &(&&MachineId, &Resources)| {
+        let offer = state.machines.get(**id).map(|machine| &machine.spec.offer);
+        id.cell == placement.cell
+            && placement.request.fits(**left)
+            && offer.is_some_and(|offer| suits(spec, offer))
+    };
+    let fitting = free.iter().filter(fits);
     let rank = |id: &MachineId, left: &Resources| {
         let spec = state.machines.get(id).map(|machine| &machine.spec);
         let bought = spec.is_some_and(|spec| spec.order.is_some() && spec.order == placement.order);

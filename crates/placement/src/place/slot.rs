@@ -84,7 +84,7 @@ pub(super) fn why_none(workload: &WorkloadSpec, catalogue: &Catalogue, site: &Si
 }
 
 /// Whether a running machine is one that the workload may run on.
-fn suits(workload: &WorkloadSpec, offer: &Offer) -> bool {
+pub fn suits(workload: &WorkloadSpec, offer: &Offer) -> bool {
     offer.arch == ARCH && admits(workload.spot, offer.market)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kato_core::Command;
 
 use super::super::bind::decide;
-use super::fixture::{World, instance, name, spec};
+use super::fixture::{World, instance, machine, name, spec};
 
 const NOW: Duration = Duration::from_secs(1_000);
 
@@ -76,4 +76,26 @@ fn a_singleton_changes_machines_only_after_it_has_stopped() {
     world.bind();
     let new = on(&world).expect("it is bound again");
     assert_ne!(new, old);
+}
+
+/// A machine that could be taken away does not do for what may not run on one.
+#[test]
+fn what_may_not_run_on_spot_is_bound_to_no_such_machine() {
+    let mut world = World::new();
+    for number in 1..=2 {
+        let mut spec = world.state.machines[&machine("dub", number)].spec.clone();
+        let market = kato_core::Market::Spot;
+        spec.offer = std::sync::Arc::new(kato_core::Offer { market, ..(*spec.offer).clone() });
+        spec.incarnation += 1;
+        world.run(Command::JoinMachine(spec));
+    }
+    world.put(&spec("any", "Spot=allowed\nDatacenters=dub\n"));
+    assert!(
+        world.state.instances[&instance("any@1")].placement.as_ref().unwrap().machine.is_some()
+    );
+    let strict = spec("strict", "Spot=never\nDatacenters=dub\n");
+    let plan = world.planner().put(&spec("strict", "Spot=allowed\nDatacenters=dub\n"));
+    world.run(plan.put(strict, None));
+    let commands = decide(&world.state, &name("dub"));
+    assert!(matches!(commands.as_slice(), [Command::Refuse { .. }]), "{commands:?}");
 }
