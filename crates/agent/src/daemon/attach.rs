@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use super::reconcile::settled;
 use super::{Shared, logs, wire};
 
 /// Messages that may wait for the coordinator.
@@ -171,14 +170,15 @@ fn statuses(shared: &Shared, current: &Statuses) -> Vec<pb::InstanceStatus> {
 async fn tell(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>) {
     let mut engine = shared.engine.statuses();
     let mut failures = shared.failures.watch();
-    let mut wanted = shared.wanted.subscribe();
+    let mut settled = shared.settled.subscribe();
     let mut said = None;
     loop {
+        // In this order: what had stopped when it was settled has stopped in what is looked at after that. The other
+        // way round one message could say that a list is settled, and that something else runs.
+        let revision = *settled.borrow_and_update();
         let current = shared.engine.current();
-        let list = wanted.borrow_and_update().clone();
-        let settled = list.filter(|list| settled(list, &current)).map_or(0, |list| list.revision);
         failures.mark_unchanged();
-        let status = pb::Status { settled, instances: statuses(shared, &current) };
+        let status = pb::Status { settled: revision, instances: statuses(shared, &current) };
         if said.as_ref() != Some(&status) {
             if !say(outbox, ToCoordinator::Status(status.clone())).await {
                 return;
@@ -191,7 +191,7 @@ async fn tell(shared: &Shared, outbox: &mpsc::Sender<pb::AgentMessage>) {
             biased;
             there = next => if !there { return },
             changed = failures.changed() => if changed.is_err() { return },
-            changed = wanted.changed() => if changed.is_err() { return },
+            changed = settled.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -20,6 +20,8 @@ use super::{Failures, Grants, Shared};
 #[derive(Default)]
 pub(super) struct Engine {
     pub(super) full: watch::Sender<bool>,
+    /// Holds every start up.
+    pub(super) held: watch::Sender<bool>,
     pub(super) tries: Mutex<u32>,
     statuses: watch::Sender<Statuses>,
 }
@@ -43,8 +45,12 @@ impl UnitEngine for Engine {
         if *self.full.borrow() {
             return Box::pin(async { Err(Error::NoPort { first: 20_000, last: 20_001 }) });
         }
-        self.statuses.send_replace(one(&wanted.instance, wanted.epoch, RunState::Running));
-        Box::pin(async { Ok(()) })
+        let mut held = self.held.subscribe();
+        Box::pin(async move {
+            let _ = held.wait_for(|held| !held).await;
+            self.statuses.send_replace(one(&wanted.instance, wanted.epoch, RunState::Running));
+            Ok(())
+        })
     }
 
     fn stop(&self, id: InstanceId, epoch: u64) -> BoxFuture<'_, Result<(), Error>> {
@@ -113,6 +119,7 @@ pub(super) fn shared(engine: &Arc<Engine>) -> Shared {
         engine: Arc::clone(engine) as Arc<dyn UnitEngine>,
         clock: Arc::new(Moved(Instant::now())),
         wanted: Arc::new(watch::Sender::new(None)),
+        settled: Arc::default(),
         grants: Grants::new(1),
         failures: Failures::default(),
         machine: Arc::new(machine()),

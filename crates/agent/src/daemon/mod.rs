@@ -71,6 +71,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// What the coordinator wants, once it has said so.
     wanted: Arc<watch::Sender<Option<Arc<Wanted>>>>,
+    /// The revision of what it wants, once nothing else runs or may start here; 0 while something does. Another
+    /// machine may start a singleton on the strength of it. Only the reconcile loop, which starts everything, sets it.
+    settled: Arc<watch::Sender<u64>>,
     grants: Grants,
     /// What the engine could not start.
     failures: Failures,
@@ -108,6 +111,7 @@ impl Daemon {
             engine,
             clock,
             wanted: Arc::new(watch::Sender::new(None)),
+            settled: Arc::default(),
             grants: Grants::new(incarnation),
             failures: Failures::default(),
             machine,

@@ -3,7 +3,8 @@
 
 mod memory;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -41,6 +42,14 @@ impl Action {
         }
     }
 
+    /// The epoch that it starts.
+    fn starts(&self) -> Option<u64> {
+        match self {
+            Self::Start(assignment, _) => Some(assignment.epoch),
+            Self::Extend(..) | Self::Stop(..) | Self::Remove(_) => None,
+        }
+    }
+
     /// What the log calls it, and the epoch that it is about. Never the assignment: its unit may hold secrets.
     fn named(&self) -> (&'static str, Option<u64>) {
         match self {
@@ -60,23 +69,28 @@ struct Done {
     result: Result<(), Error>,
 }
 
+/// The instances with which something is being done, each with the epoch that is being started, if that is what is.
+type Busy = BTreeMap<InstanceId, Option<u64>>;
+
 pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
     let mut memory = Memory::default();
     let mut wanted = shared.wanted.subscribe();
     let mut grants = shared.grants.watch();
     let mut statuses = shared.engine.statuses();
-    let mut busy = BTreeSet::new();
+    let mut busy = Busy::new();
     let mut doing = FuturesUnordered::new();
     loop {
-        let current = shared.engine.current();
         let list = wanted.borrow_and_update().clone();
+        // After the list, and after every start that is not busy any more: those it shows.
+        let current = shared.engine.current();
         let deadlines = grants.borrow_and_update().clone();
         if let Some(list) = &list {
+            publish(&shared, list, &current, &busy);
             let now = shared.clock.boot();
             for action in decide(list, &current, &deadlines, &memory, now) {
-                let id = action.instance();
-                if busy.insert(id.clone()) {
-                    let end = current.get(id).and_then(End::of);
+                if let Entry::Vacant(free) = busy.entry(action.instance().clone()) {
+                    let end = current.get(free.key()).and_then(End::of);
+                    free.insert(action.starts());
                     doing.push(perform(&shared, action, end));
                 }
             }
@@ -102,7 +116,7 @@ pub(super) async fn run(shared: Shared, shutdown: CancellationToken) {
 }
 
 /// Takes in how it went, and tells the coordinator of an instance that could not be started.
-fn learn(shared: &Shared, memory: &mut Memory, busy: &mut BTreeSet<InstanceId>, done: &Done) {
+fn learn(shared: &Shared, memory: &mut Memory, busy: &mut Busy, done: &Done) {
     busy.remove(done.action.instance());
     memory.note(done, shared.clock.boot());
     match (&done.action, &done.result) {
@@ -196,11 +210,20 @@ async fn perform(shared: &Shared, action: Action, end: Option<End>) -> Done {
     Done { action, end, result }
 }
 
-/// Whether nothing runs any more that is not wanted.
-pub(super) fn settled(wanted: &Wanted, current: &Statuses) -> bool {
-    current.iter().all(|(id, status)| {
-        let right = wanted.assignments.get(id).is_some_and(|found| found.epoch == status.epoch);
-        right || status.state.is_final()
+/// Says whether the list is carried out.
+fn publish(shared: &Shared, wanted: &Wanted, current: &Statuses, busy: &Busy) {
+    let revision = if settled(wanted, current, busy) { wanted.revision } else { 0 };
+    shared.settled.send_if_modified(|said| std::mem::replace(said, revision) != revision);
+}
+
+/// Whether nothing that is not wanted runs any more, or may start yet: an engine shows what it was told to start only
+/// once that is under way, and by then its epoch may be at home elsewhere.
+fn settled(wanted: &Wanted, current: &Statuses, busy: &Busy) -> bool {
+    let runs = current.iter().filter(|(_, status)| !status.state.is_final());
+    let runs = runs.map(|(id, status)| (id, status.epoch));
+    let starts = busy.iter().filter_map(|(id, epoch)| Some((id, (*epoch)?)));
+    runs.chain(starts).all(|(id, epoch)| {
+        wanted.assignments.get(id).is_some_and(|assignment| assignment.epoch == epoch)
     })
 }
 

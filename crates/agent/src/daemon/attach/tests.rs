@@ -10,6 +10,7 @@ use tonic::{Request, Response};
 
 use super::*;
 use crate::daemon::fake::{Engine, shared};
+use crate::daemon::reconcile;
 
 /// Tells every agent to run 100 instances with large units.
 struct Coordinator;
@@ -93,4 +94,60 @@ async fn large_assignments_reach_the_agent() {
     shutdown.cancel();
     agent.await.unwrap();
     serving.abort();
+}
+
+fn small(revision: u64, instances: &[&str]) -> pb::Assignments {
+    let assignment = |instance: &&str| pb::Assignment {
+        instance: (*instance).to_owned(),
+        epoch: 7,
+        generation: 1,
+        unit_name: "db@.service".to_owned(),
+        unit: String::new(),
+        request: Some(Resources::new(1, 1).into()),
+        ports: Vec::new(),
+        singleton: false,
+    };
+    pb::Assignments { revision, instances: instances.iter().map(assignment).collect() }
+}
+
+/// What was settled, and whether anything ran, in each status that was said.
+fn said(messages: &mut mpsc::Receiver<pb::AgentMessage>) -> Vec<(u64, bool)> {
+    let mut said = Vec::new();
+    while let Ok(message) = messages.try_recv() {
+        let Some(ToCoordinator::Status(status)) = message.message else { continue };
+        let runs = status.instances.iter().any(|seen| seen.state() == pb::RunState::Running);
+        said.push((status.settled, runs));
+    }
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_settled_only_once_no_start_from_before_it_is_under_way() {
+    let engine = Arc::new(Engine::default());
+    let shared = shared(&engine);
+    let shutdown = CancellationToken::new();
+    let passes = tokio::spawn(reconcile::run(shared.clone(), shutdown.clone()));
+    let (outbox, mut messages) = mpsc::channel(OUTBOX_MAX);
+    let own = shared.clone();
+    let telling = tokio::spawn(async move { tell(&own, &outbox).await });
+    let long = Duration::from_secs(5);
+
+    engine.held.send_replace(true);
+    take(&shared, small(9, &["db@1"]));
+    tokio::time::sleep(long).await;
+    assert_eq!(said(&mut messages).last(), Some(&(9, false)), "nothing else runs or starts");
+    take(&shared, small(10, &[]));
+    tokio::time::sleep(long).await;
+    let early = said(&mut messages);
+    assert!(early.iter().all(|(settled, _)| *settled < 10), "it may start yet: {early:?}");
+
+    engine.held.send_replace(false);
+    tokio::time::sleep(long).await;
+    let late = said(&mut messages);
+    assert_eq!(late.last(), Some(&(10, false)));
+    assert!(!late.contains(&(10, true)), "settled while it runs: {late:?}");
+    assert_eq!(*engine.tries.lock().unwrap(), 1);
+    telling.abort();
+    shutdown.cancel();
+    passes.await.unwrap();
 }

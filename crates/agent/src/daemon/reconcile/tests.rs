@@ -2,7 +2,7 @@
 
 mod passes;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
@@ -144,18 +144,26 @@ fn what_is_not_wanted_stops_and_then_goes() {
     let id: InstanceId = "db@1".parse().unwrap();
     let decided = decide(&list, &running, &Deadlines::new(), &memory, NOW);
     assert_eq!(decided, vec![Action::Stop(id.clone(), 7)]);
-    assert!(!settled(&list, &running));
+    assert!(!settled(&list, &running, &Busy::new()));
     let ended = current(7, RunState::Exited);
     let decided = decide(&list, &ended, &Deadlines::new(), &memory, NOW);
     assert_eq!(decided, vec![Action::Remove(id)]);
-    assert!(settled(&list, &ended));
+    assert!(settled(&list, &ended, &Busy::new()));
 }
 
-/// An older epoch that still runs is not settled: it may be somebody else's by now.
+/// An older epoch that still runs, or may start yet, is not settled: it may be somebody else's by now.
 #[test]
-fn settled_means_nothing_else_runs() {
+fn settled_means_nothing_else_runs_or_starts() {
     let list = wanted([assignment(8, true)]);
-    assert!(!settled(&list, &current(7, RunState::Running)));
-    assert!(settled(&list, &current(8, RunState::Running)));
-    assert!(settled(&list, &nothing()));
+    let idle = Busy::new();
+    assert!(!settled(&list, &current(7, RunState::Running), &idle));
+    assert!(settled(&list, &current(8, RunState::Running), &idle));
+    assert!(settled(&list, &nothing(), &idle));
+
+    let busy = |epoch| Busy::from([("db@1".parse().unwrap(), epoch)]);
+    assert!(!settled(&list, &nothing(), &busy(Some(7))), "a start of an older epoch");
+    assert!(!settled(&wanted([]), &nothing(), &busy(Some(8))), "one that is not wanted");
+    assert!(!settled(&list, &current(7, RunState::Running), &busy(Some(8))), "not replaced yet");
+    assert!(settled(&list, &nothing(), &busy(Some(8))));
+    assert!(settled(&wanted([]), &current(8, RunState::Exited), &busy(None)));
 }

@@ -20,7 +20,7 @@ async fn what_cannot_be_started_says_why_and_starts_once_there_is_room() {
     let failed = shown().expect("nothing tells of it");
     assert_eq!((failed.epoch, failed.generation, failed.state), (7, 1, RunState::Failed));
     assert_eq!(failed.detail, "it could not be started: no port is free from 20000 to 20001");
-    assert!(settled(&wanted([]), &engine.current()), "nothing runs");
+    assert!(settled(&wanted([]), &engine.current(), &Busy::new()), "nothing runs");
     let tries = *engine.tries.lock().unwrap();
     assert!((6..=8).contains(&tries), "{tries} tries in two minutes");
 
