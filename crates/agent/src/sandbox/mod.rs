@@ -131,7 +131,8 @@ struct Shared {
 }
 
 impl Sandbox {
-    /// Opens the sandbox, and finds what runs in it. Must be called within a tokio runtime.
+    /// Opens the sandbox, and finds what runs in it: all that an earlier agent recorded is shown when this returns,
+    /// whether its shim could be reached or not. Must be called within a tokio runtime.
     pub async fn open(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let instances = config.directory.join("instances");
         create(&instances)?;

@@ -159,3 +159,25 @@ pub(crate) async fn a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_en
     sandbox.start(newer, None).await.unwrap();
     running(&sandbox, "quiet@1").await;
 }
+
+pub(crate) async fn what_a_new_agent_cannot_reach_yet_is_shown_until_it_is_stopped() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    sandbox.start(assignment("family", FAMILY), None).await.unwrap();
+    let before = running(&sandbox, "family@1").await;
+    sandbox.close().await.unwrap();
+    // As before it listens.
+    let (socket, away) = ("shim.sock", "away.sock");
+    let home = bench.home("family@1");
+    std::fs::rename(home.join(socket), home.join(away)).unwrap();
+
+    let sandbox = bench.open().await;
+    let shown = sandbox.current().get(&id("family@1")).cloned();
+    assert_eq!(shown.as_ref(), Some(&before), "it runs, and nobody knows");
+    let stop = sandbox.stop(id("family@1"), 7);
+    let back = async { std::fs::rename(home.join(away), home.join(socket)).unwrap() };
+    let (stopped, ()) = tokio::join!(stop, back);
+    stopped.unwrap();
+    assert!(!runs(main_pid(&before)));
+    assert_eq!(sandbox.current()[&id("family@1")].state, RunState::Exited);
+}

@@ -73,6 +73,7 @@ fn trials() -> Vec<Trial> {
         agent::a_killed_shim_takes_its_unit_along_which_returns_if_it_restarts,
         agent::a_killed_shim_is_the_end_of_a_unit_that_does_not_restart,
         agent::what_a_shim_left_behind_is_killed_at_the_next_start,
+        agent::what_a_new_agent_cannot_reach_yet_is_shown_until_it_is_stopped,
         agent::a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_end,
         daemon::a_unit_whose_shim_is_killed_runs_again_as_its_restart_says,
         daemon::an_instance_without_a_port_says_so_until_one_is_free,

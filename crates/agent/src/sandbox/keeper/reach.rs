@@ -24,7 +24,11 @@ impl Keeper {
         if let Some(assigned) = self.home.assigned()? {
             self.shared.ports.note(&self.instance, &assigned.ports);
         }
-        self.known = self.home.recorded()?;
+        // Shown before it is reached: as long as its end is not recorded it may run, and what is not shown is taken for
+        // stopped.
+        if let Some(recorded) = self.home.recorded()? {
+            self.learn(recorded);
+        }
         // One shim that does not answer must not keep the agent from renewing what all the others live on.
         self.unreached =
             tokio::time::timeout(SETTLE, self.reach()).await.is_err() || self.unreached;
