@@ -21,16 +21,16 @@ const ROUND: Duration = Duration::from_secs(3);
 pub(crate) async fn placements(count: u32, clients: &[usize]) -> anyhow::Result<()> {
     rounds::heading("committed placements, one RPC per workload, three coordinators, mutual TLS");
     for &clients in clients {
-        // A mesh of its own: each would otherwise begin with all that the one before has placed.
-        let mesh = Mesh::start().await?;
-        let channels = connect(|number| mesh.channel(number))?;
-        let next = AtomicU64::new(0);
-        let call = async |channel, _| {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            apply(channel, format!("w{number}@.service"), text(number, 500)).await
-        };
         let mut figures = Vec::new();
         for _ in 0..count {
+            // A mesh of its own: each would otherwise begin with all that the one before has placed.
+            let mesh = Mesh::start().await?;
+            let channels = connect(|number| mesh.channel(number))?;
+            let next = AtomicU64::new(0);
+            let call = async |channel, _| {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                apply(channel, format!("w{number}@.service"), text(number, 500)).await
+            };
             figures.push(round(clients, &channels, call).await?);
         }
         print("placements", clients, &figures);
@@ -105,7 +105,10 @@ fn text(number: u64, latency_price_micros: u64) -> String {
 async fn apply(channel: Channel, file_name: String, text: String) -> Result<(), Status> {
     let source = pb::apply_request::Source::Unit(pb::UnitFile { file_name, text });
     let request = pb::ApplyRequest { source: Some(source), ..Default::default() };
-    WorkloadsClient::new(channel).apply(request).await.map(drop)
+    match WorkloadsClient::new(channel).apply(request).await?.get_ref().unplaced {
+        0 => Ok(()),
+        _ => Err(Status::resource_exhausted("the mesh of the benchmark is full")),
+    }
 }
 
 /// What one round gave.

@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use kato_agent::daemon::{Config, Daemon};
 use kato_core::{InstanceId, Timestamp};
 use kato_net::clock::{Clock, SystemClock};
+use kato_net::pki::{Authority, Overwrite};
 use kato_net::task::{OnError, Tasks};
 use kato_net::tls::{Credentials, TlsTransport};
-use kato_net::{Expect, Timeouts, Transport, channel};
+use kato_net::{Expect, Role, Timeouts, Transport, channel};
 use kato_proto::v1 as pb;
 use kato_proto::v1::cluster_client::ClusterClient;
 use kato_units::engine::{
@@ -22,9 +23,12 @@ use tonic::transport::Channel;
 
 /// The datacenters of `kato dev`.
 pub(crate) const SITES: [&str; 3] = ["dub", "ewr", "sin"];
-const MACHINES: [&str; 2] = ["core-1", "core-2"];
+/// Machines in each of them: what is placed in one round is as dense on them as in a real mesh.
+const MACHINES: usize = 20;
 /// What each machine says it has: room for everything that a benchmark places.
 const RESOURCES: &str = "\n[resources]\ncpu_millis = 10000000\nmemory_bytes = 100000000000000\n";
+/// How long the machines' certificates last.
+const DAY: Duration = Duration::from_hours(24);
 /// How long the mesh may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
@@ -47,8 +51,9 @@ impl Mesh {
         }
         let machines = Tasks::new();
         for site in SITES {
-            for machine in MACHINES {
-                run_machine(&directory.path().join("mesh").join(site), machine, &machines)?;
+            for number in 1..=MACHINES {
+                let machine = format!("core-{number}");
+                run_machine(&directory.path().join("mesh").join(site), &machine, &machines)?;
             }
         }
         let mesh = Self { directory, coordinators, _machines: machines };
@@ -61,7 +66,7 @@ impl Mesh {
         let ready = async {
             loop {
                 let asked = client.get_status(pb::GetStatusRequest::default()).await;
-                let joined = SITES.len() * MACHINES.len();
+                let joined = SITES.len() * MACHINES;
                 if asked.is_ok_and(|status| status.get_ref().machines as usize >= joined) {
                     return;
                 }
@@ -135,15 +140,24 @@ async fn write_files(directory: &Path) -> anyhow::Result<()> {
     rustix::process::kill_process(pid.context("no pid")?, rustix::process::Signal::INT)?;
     dev.wait()?;
     ready.context("kato dev was not ready")?;
-    // The benchmark founds its own mesh with the same files.
+    // The benchmark founds its own mesh with the same files, and more machines.
     for site in SITES {
         let site = directory.join("mesh").join(site);
         std::fs::remove_dir_all(site.join("coordinator"))?;
-        for machine in MACHINES {
-            std::fs::remove_dir_all(site.join(machine))?;
-            let config = site.join(format!("{machine}.toml"));
-            let text = std::fs::read_to_string(&config)? + RESOURCES;
-            std::fs::write(config, text)?;
+        let first = std::fs::read_to_string(site.join("core-1.toml"))? + RESOURCES;
+        let authority =
+            Authority::load(&site.join("authority.pem"), &site.join("authority-key.pem"))?;
+        for number in 1..=MACHINES {
+            let name = format!("core-{number}");
+            let config = first.replace("core-1", &name);
+            std::fs::write(site.join(format!("{name}.toml")), config)?;
+            if site.join(&name).exists() {
+                std::fs::remove_dir_all(site.join(&name))?;
+            }
+            let config = Config::load(&site.join(format!("{name}.toml")))?;
+            let role: Role = format!("agent/{}", config.id).parse()?;
+            let issued = authority.issue(role, &[], SystemClock.wall(), DAY)?;
+            issued.store(&site, &name, Overwrite::Replace)?;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ pub(crate) fn spread(mut figures: Vec<f64>) -> (f64, f64, f64) {
 #[allow(clippy::print_stdout)]
 pub(crate) fn print(what: &str, unit: &str, figures: Vec<f64>) {
     let (least, median, greatest) = spread(figures);
-    println!("{what:<48} {median:>10.1} {unit} (min {least:.1}, max {greatest:.1})");
+    println!("{what:<48} {median:>10.2} {unit} (min {least:.2}, max {greatest:.2})");
 }
 
 /// Prints a heading.
