@@ -82,6 +82,6 @@ kinds! {
     MeshFounded,
     /// Every lease of a suspended machine has ended.
     MachineLost,
-    /// A singleton that was taken off a machine has stopped there.
+    /// What was taken off a machine has stopped there.
     InstanceStopped,
 }

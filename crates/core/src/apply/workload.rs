@@ -123,7 +123,10 @@ impl State {
             self.remove_instance(id);
         }
         self.workloads.remove(name);
-        let message = format!("with its {} instances", instances.len());
+        let message = match instances.len() {
+            1 => "with its instance".to_owned(),
+            several => format!("with its {several} instances"),
+        };
         self.note(EventKind::WorkloadDeleted, name, message);
         Ok(())
     }
