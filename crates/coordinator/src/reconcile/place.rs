@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Wake;
 use crate::agents::RunState;
 use crate::context::Context;
-use crate::planner::Planner;
+use crate::planner::{Plan, Planner};
 use crate::reports::{Report, machine_report};
 
 /// Between two looks when nothing changes.
@@ -121,7 +121,11 @@ fn give_place(
         let name = workload.spec.name.clone();
         return Some(plan.place(name, workload.generation, cause));
     }
-    // never-none: the placement that it has stays.
+    unplaceable(instance, plan)
+}
+
+/// never-none: the placement that it has stays. Said once, and again when the reasons change.
+fn unplaceable(instance: &Instance, plan: Plan) -> Option<Command> {
     let known = instance.unplaceable.as_ref();
     let news = known.is_none_or(|known| known.decision.candidates != plan.decision.candidates);
     news.then(|| Command::Unplaceable {
@@ -153,7 +157,7 @@ fn roll(
     }
     let instance = outdated?;
     let plan = planner.one(&workload.spec, instance);
-    let target = plan.targets.first()?;
+    let Some(target) = plan.targets.first() else { return unplaceable(instance, plan) };
     if target.quote.source == Source::Running {
         let cause = format!("generation {}", workload.generation);
         return Some(plan.place(workload.spec.name.clone(), workload.generation, cause));

@@ -60,9 +60,12 @@ impl Whole<'_> {
         }
     }
 
-    /// Whether an instance runs.
+    /// Whether an instance runs, be it where it may not stay.
     pub(crate) fn runs(&self, instance: &Instance) -> bool {
-        self.run_state(instance).0 == pb::RunState::Running
+        match self.run_state(instance).0 {
+            pb::RunState::Unplaceable => self.still_runs(instance).is_some(),
+            state => state == pb::RunState::Running,
+        }
     }
 
     pub(crate) fn instance(&self, instance: &Instance) -> pb::Instance {

@@ -140,6 +140,28 @@ fn a_rollout_goes_where_its_users_are() {
     assert_eq!(world.site_of("web@1").unwrap(), "ewr");
 }
 
+/// A version that fits nowhere replaces nothing, and says why, once.
+#[test]
+fn a_rollout_that_fits_nowhere_says_so_and_stops_nothing() {
+    let mut world = World::new();
+    world.put(&spec("web", "Count=2\nDatacenters=dub\n"));
+    world.put(&spec("web", "Count=2\nCPU=64\nDatacenters=dub\n"));
+    let commands = decided(&world);
+    assert!(matches!(commands.as_slice(), [Command::Unplaceable { .. }]), "{commands:?}");
+    for command in commands {
+        world.run(command);
+    }
+    assert_eq!(decided(&world), vec![]);
+    let first = &world.state.instances[&instance("web@1")];
+    assert!(first.placement.as_ref().is_some_and(|placement| placement.machine.is_some()));
+    // A version that fits takes its place, and the word is taken back.
+    world.put(&spec("web", "Count=2\nCPU=200m\nDatacenters=dub\n"));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(world.state.instances[&instance("web@1")].unplaceable, None);
+}
+
 /// never-none: what runs goes on running until the machine that its next version needs has joined.
 #[test]
 fn a_rollout_that_needs_a_machine_orders_it_first() {
