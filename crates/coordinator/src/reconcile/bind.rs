@@ -67,8 +67,8 @@ fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
     Command::Bind { instance: id.clone(), epoch: placement.epoch, machine }
 }
 
-/// The machine for a placement: one bought for it, else the one that the instance has yet to leave, else one of the kind
-/// that was quoted, else any with room; among those the one with the most room left, by name where they are equal.
+/// The machine for a placement: one bought for it, else one of the kind that was quoted and is paid for, else the one that
+/// the instance has yet to leave, else any with room; among those the one with the most room left, by name where they are equal.
 fn pick(
     state: &State,
     instance: &InstanceId,
@@ -89,7 +89,7 @@ fn pick(
         let bought = spec.is_some_and(|spec| spec.order.is_some() && spec.order == placement.order);
         let quoted = spec.is_some_and(|spec| spec.offer == placement.quote.offer);
         let stays = state.stopping.contains_key(&(instance.clone(), id.clone()));
-        (bought, stays, quoted, left.cpu_millis, left.memory_bytes)
+        (bought, quoted, stays, left.cpu_millis, left.memory_bytes)
     };
     // `max_by_key` keeps the last of equals; going backwards makes that the first by name.
     fitting.rev().max_by_key(|(id, left)| rank(id, left)).map(|(id, _)| (*id).clone())

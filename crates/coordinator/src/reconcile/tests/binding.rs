@@ -99,3 +99,28 @@ fn what_may_not_run_on_spot_is_bound_to_no_such_machine() {
     let commands = decide(&world.state, &name("dub"));
     assert!(matches!(commands.as_slice(), [Command::Refuse { .. }]), "{commands:?}");
 }
+
+/// A new version goes where it was priced, not back to where it was.
+#[test]
+fn a_changed_instance_goes_to_the_kind_of_machine_that_was_quoted() {
+    let mut world = World::new();
+    world.put(&spec("web", "Datacenters=dub\n"));
+    let mut cheap = world.state.machines[&machine("dub", 1)].spec.clone();
+    cheap.id = machine("dub", 3);
+    let price_micros_per_hour = kato_core::MicroDollars(5_700);
+    let kind = "t3.nano".to_owned();
+    cheap.offer = std::sync::Arc::new(kato_core::Offer {
+        kind,
+        price_micros_per_hour,
+        ..(*cheap.offer).clone()
+    });
+    world.run(Command::JoinMachine(cheap));
+    world.put(&spec("web", "CPU=200m\nDatacenters=dub\n"));
+    for command in super::super::place::decide(&world.planner(), &world.reports(NOW), NOW) {
+        world.run(command);
+    }
+    world.bind();
+    let placement = world.state.instances[&instance("web@1")].placement.clone().unwrap();
+    assert_eq!(placement.quote.offer.kind, "t3.nano");
+    assert_eq!(placement.machine, Some(machine("dub", 3)));
+}
