@@ -1,39 +1,6 @@
-//! What a machine may lack: a test that needs it says so and ends, and the closing list says it again, so that a test
-//! that did not run is never taken for one that passed.
+//! What a machine may lack.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::PathBuf;
+#[path = "../../not_run.rs"]
+mod told;
 
-/// Turns every test that does not run into a failure.
-const REQUIRE_ALL: &str = "KATO_REQUIRE_ALL";
-
-/// Cargo's `target` directory: test programs lie in `target/PROFILE/deps`.
-pub(crate) fn target() -> PathBuf {
-    let own = std::env::current_exe().expect("this program has a path");
-    own.ancestors().nth(3).expect("it lies in target/PROFILE/deps").to_owned()
-}
-
-/// Where tests that do not run say so, a file each.
-pub(crate) fn not_run_directory() -> PathBuf {
-    target().join("not-run")
-}
-
-/// Says that the test that calls this is not run. It returns after that.
-///
-/// # Panics
-/// Where everything must run.
-pub(crate) fn not_run(reason: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("unnamed").replace("::", "-");
-    let line = format!("NOT RUN: {test}: {reason}");
-    assert!(
-        std::env::var_os(REQUIRE_ALL).is_none_or(|v| v != "1"),
-        "{line}, and {REQUIRE_ALL} is set"
-    );
-    super::say(&line);
-    let directory = not_run_directory();
-    fs::create_dir_all(&directory).expect("target/ can be written to");
-    let file = OpenOptions::new().create(true).append(true).open(directory.join(&test));
-    writeln!(file.expect("target/ can be written to"), "{line}").expect("it takes a line");
-}
+pub(crate) use told::{not_run, target};
