@@ -5,7 +5,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -13,11 +12,10 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
 use crate::mesh::SITES;
+use crate::wait::until;
 
 /// As Debian 12 has it: <https://packages.debian.org/bookworm/etcd-server>.
 const PACKAGE: &str = "etcd-server=3.4.23-4+b4";
-/// How long the members may take to elect one of them.
-const READY: Duration = Duration::from_secs(30);
 
 /// Three members; dropping them kills them.
 pub(crate) struct Etcd {
@@ -92,12 +90,8 @@ impl Etcd {
 
     /// Waits until a write is taken.
     pub(crate) async fn wait(&self, channel: &Channel) -> anyhow::Result<()> {
-        let ready = async {
-            while put(channel.clone(), "ready".to_owned(), String::new()).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(READY, ready).await.context("etcd was not ready")
+        let put = || put(channel.clone(), "ready".to_owned(), String::new());
+        until("etcd was not ready", async || Ok(put().await.is_ok())).await
     }
 }
 

@@ -1,16 +1,13 @@
 //! From the death of a datacenter, shims and units included, to its instances running elsewhere: real processes.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::mesh::kato;
 use crate::rounds;
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::wait::until;
 
 /// Measures the loss of Newark with eight instances in it.
 pub(crate) async fn run(count: u32) -> anyhow::Result<()> {
@@ -54,13 +51,7 @@ impl Dev {
     }
 
     async fn until(&self, newark: bool) -> anyhow::Result<()> {
-        let waiting = async {
-            while self.running(newark).await? < 8 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.context("the instances did not run")?
+        until("the instances did not run", async || Ok(self.running(newark).await? >= 8)).await
     }
 }
 
@@ -72,12 +63,7 @@ async fn once() -> anyhow::Result<f64> {
     let mut command = kato()?;
     command.args(["dev", "--data-dir", &data]).env("KATO_CONTEXT_FILE", &contexts);
     let dev = Dev { child: command.spawn()?, directory };
-    let ready = async {
-        while !contexts.exists() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ready).await.context("kato dev was not ready")?;
+    until("kato dev was not ready", async || Ok(contexts.exists())).await?;
     let unit = dev.directory.path().join("idle@.service");
     std::fs::write(
         &unit,

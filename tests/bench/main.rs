@@ -10,6 +10,7 @@ mod failover;
 mod load;
 mod mesh;
 mod rounds;
+mod wait;
 
 use clap::{Parser, Subcommand};
 

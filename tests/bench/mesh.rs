@@ -21,6 +21,8 @@ use kato_units::engine::{
 };
 use tonic::transport::Channel;
 
+use crate::wait::until;
+
 /// The datacenters of `kato dev`.
 pub(crate) const SITES: [&str; 3] = ["dub", "ewr", "sin"];
 /// Machines in each of them: what is placed in one round is as dense on them as in a real mesh.
@@ -29,8 +31,6 @@ const MACHINES: usize = 20;
 const RESOURCES: &str = "\n[resources]\ncpu_millis = 10000000\nmemory_bytes = 100000000000000\n";
 /// How long the machines' certificates last.
 const DAY: Duration = Duration::from_hours(24);
-/// How long the mesh may take to be ready.
-const READY: Duration = Duration::from_secs(30);
 
 /// The mesh; dropping it kills it.
 pub(crate) struct Mesh {
@@ -63,17 +63,12 @@ impl Mesh {
 
     async fn wait(&self) -> anyhow::Result<()> {
         let mut client = ClusterClient::new(self.channel(0)?);
-        let ready = async {
-            loop {
-                let asked = client.get_status(pb::GetStatusRequest::default()).await;
-                let joined = SITES.len() * MACHINES;
-                if asked.is_ok_and(|status| status.get_ref().machines as usize >= joined) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(READY, ready).await.context("the mesh was not ready")
+        until("the mesh was not ready", async || {
+            let asked = client.get_status(pb::GetStatusRequest::default()).await;
+            let joined = SITES.len() * MACHINES;
+            Ok(asked.is_ok_and(|status| status.get_ref().machines as usize >= joined))
+        })
+        .await
     }
 
     /// Where `kato dev` wrote its files.
@@ -130,16 +125,11 @@ async fn write_files(directory: &Path) -> anyhow::Result<()> {
         .arg(directory.join("mesh"))
         .env("KATO_CONTEXT_FILE", &contexts)
         .spawn()?;
-    let written = async {
-        while !contexts.exists() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let ready = tokio::time::timeout(READY, written).await;
+    let ready = until("kato dev was not ready", async || Ok(contexts.exists())).await;
     let pid = i32::try_from(dev.id()).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.context("no pid")?, rustix::process::Signal::INT)?;
     dev.wait()?;
-    ready.context("kato dev was not ready")?;
+    ready?;
     // The benchmark founds its own mesh with the same files, and more machines.
     for site in SITES {
         let site = directory.join("mesh").join(site);

@@ -12,6 +12,8 @@ mod planner;
 mod pulse;
 mod reconcile;
 mod reports;
+#[cfg(test)]
+mod sample;
 mod services;
 mod status;
 mod timing;

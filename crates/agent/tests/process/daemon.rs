@@ -1,24 +1,22 @@
 //! A whole agent, with real processes below it and a coordinator at the other end of a pipe.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
 use kato_agent::daemon::{Config, Daemon};
 use kato_net::clock::SystemClock;
-use kato_net::{BoxFuture, Expect, Identity, Io, Listener, Transport};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as FromAgent;
 use kato_proto::mesh_v1::agents_server::{Agents, AgentsServer};
 use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
-use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::pipes::Pipes;
 use crate::support::{Bench, PATIENCE, eventually, kill, parent, runs};
 
 /// Says what its main process is.
@@ -129,28 +127,6 @@ impl Agents for Coordinator {
         _: Request<Streaming<pb::LogChunk>>,
     ) -> Result<Response<pb::PushLogResponse>, Status> {
         Err(Status::unimplemented("there are no logs"))
-    }
-}
-
-/// Every connection is a pipe, the other end of which goes to the coordinator.
-struct Pipes {
-    identity: Identity,
-    accepted: mpsc::UnboundedSender<io::Result<DuplexStream>>,
-}
-
-impl Transport for Pipes {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn connect<'a>(&'a self, _: &'a str, _: &'a Expect) -> BoxFuture<'a, io::Result<Box<dyn Io>>> {
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let _ = self.accepted.send(Ok(far));
-        Box::pin(async { Ok(Box::new(near) as Box<dyn Io>) })
-    }
-
-    fn listen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
-        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
 

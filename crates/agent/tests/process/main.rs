@@ -11,6 +11,7 @@ mod daemon;
 mod deadline;
 mod life;
 mod output;
+mod pipes;
 mod support;
 
 use std::error::Error;

@@ -154,11 +154,14 @@ pub(crate) async fn ended(sandbox: &Sandbox, instance: &str) -> InstanceStatus {
 
 /// Waits until `holds`, which nobody announces.
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let deadline = ahead(PATIENCE);
-    while !holds() {
-        assert!(SystemClock.boot() < deadline, "it never came to that: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    let looking = async {
+        while !holds() {
+            look.tick().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("it never came to that: {what}"));
 }
 
 /// The state and the parent of a process; a zombie is none.

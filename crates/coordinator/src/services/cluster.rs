@@ -112,25 +112,12 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use kato_core::{Arch, Machine, MachineSpec, Market, Order, OrderId, Resources, Timestamp};
+    use kato_core::{Machine, MachineSpec, Order, OrderId, Resources, Timestamp};
 
     use super::*;
     use crate::reports::Report;
+    use crate::sample::offer;
     use crate::view::Whole;
-
-    fn offer(price: i64) -> Arc<Offer> {
-        Arc::new(Offer {
-            provider: "ec2".parse().unwrap(),
-            region: "eu-west-1".parse().unwrap(),
-            kind: "t3.large".to_owned(),
-            market: Market::OnDemand,
-            arch: Arch::X86_64,
-            capacity: Resources::new(2_000, 8_192),
-            price_micros_per_hour: MicroDollars(price),
-            priced_at: Timestamp(0),
-            source: "test".to_owned(),
-        })
-    }
 
     #[test]
     fn a_brake_is_shown_while_its_leader_is_heard() {
@@ -163,7 +150,7 @@ mod tests {
             let spec = MachineSpec {
                 id: format!("m-{number}.cell-1.dub").parse().unwrap(),
                 resources: Resources::new(2_000, 8_192),
-                offer: offer(price),
+                offer: offer("eu-west-1", price),
                 address: "127.0.0.1".to_owned(),
                 incarnation: 1,
                 order: order.map(OrderId),
@@ -172,7 +159,7 @@ mod tests {
         }
         let order = Order {
             cell: "cell-1.dub".parse().unwrap(),
-            offer: offer(22_800),
+            offer: offer("eu-west-1", 22_800),
             instance: "web@1".parse().unwrap(),
             attempts: 1,
             placed_at: Timestamp(0),

@@ -1,11 +1,11 @@
 //! The stream, with a coordinator at the other end of a pipe.
 
-use std::io;
+#[path = "../../../tests/process/pipes.rs"]
+mod pipes;
 
 use kato_core::{Resources, UNIT_BYTES_MAX};
-use kato_net::{BoxFuture, Identity, Io, Listener};
 use kato_proto::mesh_v1::agents_server::{Agents, AgentsServer};
-use tokio::io::DuplexStream;
+use pipes::Pipes;
 use tonic::{Request, Response};
 
 use super::*;
@@ -49,28 +49,6 @@ impl Agents for Coordinator {
         _: Request<Streaming<pb::LogChunk>>,
     ) -> Result<Response<pb::PushLogResponse>, Status> {
         Err(Status::unimplemented("there are no logs"))
-    }
-}
-
-/// Every connection is a pipe, the other end of which goes to the coordinator.
-struct Pipes {
-    identity: Identity,
-    accepted: mpsc::UnboundedSender<io::Result<DuplexStream>>,
-}
-
-impl Transport for Pipes {
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn connect<'a>(&'a self, _: &'a str, _: &'a Expect) -> BoxFuture<'a, io::Result<Box<dyn Io>>> {
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let _ = self.accepted.send(Ok(far));
-        Box::pin(async { Ok(Box::new(near) as Box<dyn Io>) })
-    }
-
-    fn listen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
-        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
 

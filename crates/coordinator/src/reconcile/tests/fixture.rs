@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Arch, Batch, CellSpec, Command, Coordinates, DatacenterName, DatacenterSpec, InstanceId,
-    MachineId, MachineSpec, Market, MicroDollars, Offer, Resources, Settings, State, Timestamp,
-    WorkloadSpec,
+    Batch, CellSpec, Command, Coordinates, DatacenterName, DatacenterSpec, InstanceId, MachineId,
+    MachineSpec, Offer, Resources, Settings, State, Timestamp, WorkloadSpec,
 };
 use kato_placement::Catalogue;
 use kato_raft::Timing;
@@ -16,10 +15,14 @@ use kato_units::parse_workload;
 use crate::agents::{RunState, Seen};
 use crate::planner::Planner;
 use crate::reports::{MachineReport, Report};
+use crate::sample::offer;
 use crate::timing::Patience;
 
 pub(super) const SITES: [(&str, &str); 3] =
     [("dub", "53.4,-6.3"), ("ewr", "40.7,-74.2"), ("sin", "1.4,104.0")];
+
+/// Of a machine, in micro-dollars an hour.
+const PRICE: i64 = 107_000;
 
 pub(super) type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 
@@ -42,20 +45,6 @@ pub(super) fn instance(text: &str) -> InstanceId {
 
 pub(super) fn machine(site: &str, number: u32) -> MachineId {
     format!("core-{number}.cell-1.{site}").parse().unwrap()
-}
-
-fn offer(region: &str) -> Arc<Offer> {
-    Arc::new(Offer {
-        provider: "ec2".parse().unwrap(),
-        region: region.parse().unwrap(),
-        kind: "m6i.large".to_owned(),
-        market: Market::OnDemand,
-        arch: Arch::X86_64,
-        capacity: Resources::new(2_000, 8_192),
-        price_micros_per_hour: MicroDollars(107_000),
-        priced_at: Timestamp(0),
-        source: "test".to_owned(),
-    })
 }
 
 /// A specification from the text of an `[X-Kato]` section.
@@ -89,7 +78,7 @@ impl World {
                 world.run(Command::JoinMachine(MachineSpec {
                     id: machine(site, number),
                     resources: Resources::new(2_000, 8_192),
-                    offer: offer(site),
+                    offer: offer(site, PRICE),
                     address: "127.0.0.1".to_owned(),
                     incarnation: 1,
                     order: None,
@@ -101,7 +90,7 @@ impl World {
 
     /// Lets every site buy machines.
     pub(super) fn sell(&mut self) {
-        self.catalogue = Catalogue::new(SITES.map(|(site, _)| offer(site)));
+        self.catalogue = Catalogue::new(SITES.map(|(site, _)| offer(site, PRICE)));
     }
 
     /// Applies a command that must be taken.

@@ -5,32 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Arch, CellId, Coordinates, Datacenter, DatacenterSpec, Decision, Market, MicroDollars, Offer,
-    Order, OrderId, Placement, Quote, Resources, Revision, Source, State, Unplaceable,
+    CellId, Coordinates, Datacenter, DatacenterSpec, Decision, MicroDollars, Order, OrderId,
+    Placement, Quote, Resources, Revision, Source, State, Unplaceable,
 };
 
 use super::*;
 use crate::reports::{MachineReport, Report};
+use crate::sample::offer;
 
 const NOW: Duration = Duration::from_secs(500);
 /// The same moment as a time of day.
 const WALL: u64 = 1_000_000;
 const SILENCE: Duration = Duration::from_secs(2);
 const EPOCH: Revision = Revision(7);
-
-fn offer() -> Arc<Offer> {
-    Arc::new(Offer {
-        provider: "ec2".parse().unwrap(),
-        region: "eu-west-1".parse().unwrap(),
-        kind: "t3.large".to_owned(),
-        market: Market::OnDemand,
-        arch: Arch::X86_64,
-        capacity: Resources::new(2_000, 8_192),
-        price_micros_per_hour: MicroDollars(91_200),
-        priced_at: Timestamp(0),
-        source: "test".to_owned(),
-    })
-}
 
 fn decision() -> Arc<Decision> {
     let latency_price_micros_per_ms_hour = MicroDollars(500);
@@ -67,7 +54,7 @@ impl World {
             generation: 1,
             request: Resources::new(100, 64),
             quote: Quote {
-                offer: offer(),
+                offer: offer("eu-west-1", 91_200),
                 source: Source::Buy,
                 price_micros_per_hour: MicroDollars(91_200),
                 latency_micros_per_hour: MicroDollars(0),
@@ -214,7 +201,7 @@ fn what_is_pending_says_what_it_waits_for() {
     assert_eq!(note(&world), "waits for a machine of cell-1.dub");
     let mut order = Order {
         cell: "cell-1.dub".parse().unwrap(),
-        offer: offer(),
+        offer: offer("eu-west-1", 91_200),
         instance: world.instance.id.clone(),
         attempts: 0,
         placed_at: Timestamp(0),
