@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use kato_core::{DatacenterName, InstanceId};
+use kato_core::{DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId};
 use kato_net::clock::Clock;
 use kato_net::task::{OnError, TaskError, Tasks};
 use kato_units::engine::{
@@ -36,8 +36,6 @@ use self::ports::Ports;
 use self::request::Request;
 use crate::shim::fingerprint;
 
-/// The most instances that one sandbox holds, those that have ended included.
-pub const INSTANCES_MAX: usize = 500;
 /// The most lines that are read back of an instance's output.
 pub const LOG_LINES_MAX: usize = 10_000;
 /// The size at which an instance's output is rotated, unless configured otherwise.
@@ -208,8 +206,8 @@ impl Sandbox {
         if !create {
             return Ok(None);
         }
-        if keepers.len() >= INSTANCES_MAX {
-            return Err(engine::Error::Full(INSTANCES_MAX));
+        if keepers.len() >= INSTANCES_PER_MACHINE_MAX {
+            return Err(engine::Error::Full(INSTANCES_PER_MACHINE_MAX));
         }
         let keeper = Keeper::new(instance.clone(), Arc::clone(&self.shared));
         Ok(Some(self.keep(&mut keepers, instance.clone(), keeper)))

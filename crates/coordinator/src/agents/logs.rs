@@ -8,9 +8,10 @@ use kato_core::{InstanceId, MachineId};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::coordinator_message::Message;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Agents;
+use crate::status;
 
 /// Chunks that may wait for one reader; a slow one holds up the agent, not the coordinator.
 const CHUNKS_MAX: usize = 16;
@@ -58,7 +59,8 @@ impl LogRelay {
             Ok(receiver)
         } else {
             self.readers().open.remove(&id);
-            Err(Status::unavailable(format!("the agent of {machine} is not connected")))
+            let text = format!("the agent of {machine} is not connected");
+            Err(status::because(Code::Unavailable, "AGENT_NOT_ATTACHED", text))
         }
     }
 
@@ -71,9 +73,12 @@ impl LogRelay {
         let mut readers = self.readers();
         match readers.open.get(&id) {
             Some((asked, _)) if asked == machine => {}
-            _ => return Err(Status::not_found(format!("nobody reads log {id} of {machine}"))),
+            _ => return Err(status::not_found(format!("nobody reads log {id} of {machine}"))),
         }
-        let (_, sender) = readers.open.remove(&id).ok_or_else(|| Status::not_found("gone"))?;
+        let (_, sender) = readers
+            .open
+            .remove(&id)
+            .ok_or_else(|| status::not_found(format!("nobody reads log {id} any more")))?;
         Ok(sender)
     }
 }

@@ -59,10 +59,7 @@ impl pb::logs_server::Logs for LogService {
         };
         let name = &machine.cell.datacenter;
         if *name == context.datacenter {
-            let opened = self.relay.open(&context.agents, machine, &id, request.follow, lines);
-            let chunks = opened.map_err(|refused| {
-                status::because(refused.code(), "AGENT_NOT_ATTACHED", refused.message())
-            })?;
+            let chunks = self.relay.open(&context.agents, machine, &id, request.follow, lines)?;
             return Ok(Response::new(Box::pin(ReceiverStream::new(chunks).flat_map(spread))));
         }
         if from_coordinator && snapshot.info.stale {

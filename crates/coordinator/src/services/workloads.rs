@@ -80,7 +80,8 @@ impl WorkloadService {
             let known = snapshot.view.state.workloads.get(&spec.name);
             let planner = context.planner(&snapshot.view);
             let same = known.is_some_and(|known| known.spec == spec);
-            let plan = if dry_run && !same { planner.anew(&spec) } else { planner.put(&spec) };
+            let put = planner.put(&spec);
+            let plan = if dry_run && !same { planner.anew(&spec) } else { put.clone() };
             let change = match known {
                 None => pb::Change::Created,
                 Some(_) if same && plan.targets.is_empty() => pb::Change::None,
@@ -102,7 +103,9 @@ impl WorkloadService {
             }
             if dry_run || change == pb::Change::None {
                 check_expected(known, expected)?;
-                try_out(&snapshot.view.state, planner.put(&spec).put(Arc::clone(&spec), None))?;
+                if change != pb::Change::None {
+                    try_out(&snapshot.view.state, put.put(Arc::clone(&spec), None))?;
+                }
                 let workload = known.map(|known| snapshot.whole().workload(known));
                 let mut workload = workload.unwrap_or_default();
                 workload.spec = Some(view::spec(&spec));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::command::{Place, Target};
+use crate::state::INSTANCES_PER_MACHINE_MAX;
 use crate::{
     Decision, EventKind, InstanceId, MachineId, OrderId, Placement, Rejection, Resources, Revision,
     Source, State, Stopping, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
@@ -234,6 +235,10 @@ impl State {
         if !request.fits(found.free()) {
             let text = format!("{machine} has {} left, {id} asks for {request}", found.free());
             return Err(Rejection::conflict(text));
+        }
+        if found.bound.len() >= INSTANCES_PER_MACHINE_MAX {
+            let text = format!("{machine} has {INSTANCES_PER_MACHINE_MAX} instances, its most");
+            return Err(Rejection::limit(text));
         }
         if let Some(from) = self.kept_from(id, machine) {
             return Err(Rejection::conflict(format!("{id} may still run on {from}")));

@@ -29,16 +29,6 @@ const FORMAT_VERSION: u32 = 1;
 /// The database's page cache, in bytes. Entries are served from memory, so a small one is enough.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How a store presents itself.
-enum Found {
-    /// There was nothing.
-    New,
-    /// Its last write says so.
-    Old(Head),
-    /// Written before writes had heads.
-    Headless,
-}
-
 impl LogFile {
     /// Opens or makes the log of `member`, and reads back all of it. Every record is checked; damage is an
     /// error, never a shorter log.
@@ -64,18 +54,18 @@ impl LogFile {
         let tail = Tail { head, singles: Singles::default(), settled: true };
         let file = Self { database, disk, tail: Mutex::new(tail) };
         let memory = match file.identify(member)? {
-            Found::New => {
+            None => {
                 file.claim(member)?;
                 Memory::default()
             }
-            Found::Old(head) => file.resume(Some(head))?,
-            Found::Headless => file.resume(None)?,
+            Some(head) => file.resume(&head)?,
         };
         Ok((file, memory))
     }
 
-    /// Checks that the store is `member`'s, and in a known format.
-    fn identify(&self, member: NodeId) -> Result<Found, StoreError> {
+    /// Checks that the store is `member`'s, and in a known format, and reads the head of its last write; none of a new
+    /// store.
+    fn identify(&self, member: NodeId) -> Result<Option<Head>, StoreError> {
         let transaction = self.database.begin_read()?;
         let singles = match transaction.open_table(SINGLES) {
             Err(TableError::TableDoesNotExist(_)) => return self.expect_nothing(),
@@ -90,15 +80,17 @@ impl LogFile {
         if found != member {
             return Err(StoreError::WrongMember { found, configured: member });
         }
-        let Some(sealed) = singles.get(HEAD)? else { return Ok(Found::Headless) };
+        let Some(sealed) = singles.get(HEAD)? else {
+            return Err(damaged("the log", "it lacks the head of its last write".to_owned()));
+        };
         let bytes = unseal(sealed.value(), || "the log's head".to_owned())?;
         let head = Head::from_bytes(&bytes);
         let head = head.ok_or_else(|| damaged("the log's head", "it is short".to_owned()))?;
-        Ok(Found::Old(head))
+        Ok(Some(head))
     }
 
     /// An empty database is a new one only if nothing beside it says that there was more.
-    fn expect_nothing(&self) -> Result<Found, StoreError> {
+    fn expect_nothing(&self) -> Result<Option<Head>, StoreError> {
         let listed = self.disk.list().map_err(|source| StoreError::Io {
             what: "cannot list the store",
             path: self.disk.path(""),
@@ -108,7 +100,7 @@ impl LogFile {
             listed.into_iter().find(|name| name.starts_with("snapshot-") || name == WELCOME);
         let witness = if head::is_marked(&*self.disk)? { Some(MARK.to_owned()) } else { others };
         match witness {
-            None => Ok(Found::New),
+            None => Ok(None),
             Some(name) => {
                 let reason = format!("it is empty, but {name} shows that it was written");
                 Err(damaged("the log", reason))
@@ -131,35 +123,24 @@ impl LogFile {
     }
 
     /// Reads a store back, and holds it against the head of its last write and against the mark.
-    fn resume(&self, head: Option<Head>) -> Result<Memory, StoreError> {
+    fn resume(&self, head: &Head) -> Result<Memory, StoreError> {
         let (memory, singles) = self.read_all()?;
         let next = memory.last().map_or(0, |last| last.index + 1);
         let mut tail = self.tail().clone();
         tail.head = Head { next, singles: singles.checksum(), ..tail.head };
         tail.singles = singles;
-        match head {
-            None => {
-                if head::is_marked(&*self.disk)? {
-                    let reason = "it lacks the head of its last write".to_owned();
-                    return Err(damaged("the log", reason));
-                }
-                self.commit(self.database.begin_write()?, tail, true)?;
-            }
-            Some(head) => {
-                tail.head.number = head.number;
-                if tail.head != head {
-                    let reason = format!(
-                        "it ends before entry {next}, its last write left entries before {}{}",
-                        head.next,
-                        if tail.head.singles == head.singles { "" } else { " and other votes" }
-                    );
-                    return Err(damaged("the log", reason));
-                }
-                head::check(&*self.disk, &head)?;
-                head::mark(&*self.disk, &head, true)?;
-                *self.tail() = tail;
-            }
+        tail.head.number = head.number;
+        if tail.head != *head {
+            let reason = format!(
+                "it ends before entry {next}, its last write left entries before {}{}",
+                head.next,
+                if tail.head.singles == head.singles { "" } else { " and other votes" }
+            );
+            return Err(damaged("the log", reason));
         }
+        head::check(&*self.disk, head)?;
+        head::mark(&*self.disk, head, true)?;
+        *self.tail() = tail;
         Ok(memory)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kato_core::{ATTEMPTS_MAX, Command, OrderId};
+use kato_core::{ATTEMPTS_MAX, Batch, Command, OrderId, RejectionKind};
 use kato_provision::{Provided, Token};
 
 use super::super::order::{Action, JOIN_MAX, Sold, Waiting, decide};
@@ -55,9 +55,13 @@ fn attempts_end() {
     for attempt in 1..=ATTEMPTS_MAX {
         world.run(Command::AttemptOrder { order, attempt });
     }
+    let commands = vec![Command::AttemptOrder { order, attempt: ATTEMPTS_MAX + 1 }];
+    let outcome = world.state.apply(&Batch { at: world.state.time, commands }).remove(0);
+    assert_eq!(outcome.unwrap_err().kind, RejectionKind::Limit);
     let late = BTreeSet::from([order]);
     let actions = decide(&world.state, &name("dub"), &Sold::Machines(&[]), &late);
-    assert!(matches!(actions.as_slice(), [Action::Fail(..)]), "{actions:?}");
+    let reason = format!("no machine was sold in {ATTEMPTS_MAX} attempts");
+    assert_eq!(actions, vec![Action::Fail(order, reason)]);
 }
 
 #[test]
