@@ -105,6 +105,7 @@ impl Alone {
             provider: None,
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
             flush: Flush::Thread,
+            snapshot_every: 5_000,
             seed: 1,
         };
         let coordinator = Coordinator::start(config, world).await?;

@@ -1,20 +1,19 @@
-//! The simulator: a mesh of coordinators on a simulated network, disk and clock, in one process, from one
+//! The simulator: whole meshes on a simulated network, disks and clocks, in one process, from one
 //! seed. `cargo run -p kato-tests --bin sim -- --seed 7` repeats run 7 exactly.
 //!
 //! One process runs one seed: openraft, h2 and tokio keep state that a second run in the same process would see.
 
-mod clock;
-mod disk;
-mod host;
-mod network;
-mod scenario;
+mod mesh;
 mod trace;
+mod world;
 
 #[cfg(not(tokio_unstable))]
 compile_error!(
     "the simulator seeds tokio's scheduler, which needs --cfg tokio_unstable; \
      .cargo/config.toml sets it, unless RUSTFLAGS in the environment replaces it"
 );
+
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -27,15 +26,41 @@ struct Arguments {
     /// Print every event of the run, not only its fingerprint.
     #[arg(long)]
     trace: bool,
+    /// Print what the coordinators and agents log.
+    #[arg(long)]
+    log: bool,
 }
 
 #[allow(clippy::print_stdout)]
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let run = scenario::run(arguments.seed)?;
-    if arguments.trace {
-        print!("{}", run.trace);
+    if arguments.log {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).without_time().init();
     }
-    println!("{}", run.summary);
+    let trace = trace::Trace::new(arguments.trace);
+    let directory = tempfile::tempdir()?;
+    let mut mesh =
+        mesh::SimMesh::new(arguments.seed, 3, directory.path().to_owned(), trace.clone())?;
+    mesh.start_all();
+    let began = std::time::Instant::now();
+    while mesh.world.now() < Duration::from_mins(10) {
+        mesh.step()?;
+        if mesh.world.now().as_millis() % 30_000 == 0 {
+            for dc in &mesh.datacenters {
+                if let Some((view, leads)) = dc.sight.get() {
+                    println!(
+                        "{:?} {} index {} term {} here {} machines {}",
+                        mesh.world.now(),
+                        dc.name,
+                        view.index,
+                        leads.term,
+                        leads.here,
+                        view.state.machines.len()
+                    );
+                }
+            }
+        }
+    }
+    println!("{:?} {:?}", trace.fingerprint(), began.elapsed());
     Ok(())
 }

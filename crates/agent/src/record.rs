@@ -93,7 +93,7 @@ impl Assigned {
 /// Why nothing of an instance runs any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum End {
+pub enum End {
     /// It ended by itself, or was killed with its shim, and its unit says that this is the end.
     Own,
     /// It was told to stop.

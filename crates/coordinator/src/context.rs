@@ -94,6 +94,8 @@ pub struct World {
     pub catalogue: Catalogue,
     /// Brings the log to the disk.
     pub flush: kato_raft::Flush,
+    /// Log entries between two snapshots.
+    pub snapshot_every: u64,
     /// Seeds what is random.
     pub seed: u64,
 }

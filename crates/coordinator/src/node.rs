@@ -4,18 +4,19 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use kato_net::clock::Clock;
 use kato_net::task::{OnError, TaskError, Tasks};
-use kato_net::{MESSAGE_BYTES_MAX, Timeouts, incoming};
+use kato_net::{Listener, MESSAGE_BYTES_MAX, Timeouts, incoming};
 use kato_proto::mesh_v1::agents_server::AgentsServer;
 use kato_proto::mesh_v1::reports_server::ReportsServer;
 use kato_proto::{FILE_DESCRIPTOR_SET, v1};
 use kato_raft::{Mesh, StoreError};
 use tokio_util::sync::CancellationToken;
+use tonic::codegen::http::{HeaderValue, Response, header};
 use tonic::transport::Server;
-use tonic::transport::server::Router;
-use tower::layer::util::{Identity, Stack};
+use tower::util::MapResponseLayer;
 
 use crate::access::AccessLayer;
 use crate::agents::{AgentService, Agents, Leases, LogRelay};
@@ -31,8 +32,6 @@ use crate::services::{
     WorkloadService,
 };
 
-/// Log entries between two snapshots.
-const SNAPSHOT_EVERY: u64 = 5_000;
 /// How long tasks have to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -84,7 +83,7 @@ impl Coordinator {
             id: config.member,
             founders: config.members.clone(),
             timing: config.timing,
-            snapshot_every: SNAPSHOT_EVERY,
+            snapshot_every: world.snapshot_every,
             flush: world.flush,
             seed: world.seed,
         };
@@ -108,11 +107,7 @@ impl Coordinator {
             patience: Context::patience(config.timing),
             brake: tokio::sync::watch::Sender::new(None),
         };
-        let router = services(&context, &tasks);
-        let shutdown = tasks.shutdown();
-        let serving =
-            router.serve_with_incoming_shutdown(incoming(listener), shutdown.cancelled_owned());
-        tasks.spawn("server", OnError::Stop, serving);
+        serve(&context, listener, &tasks);
         mesh.found().await.map_err(StartError::Found)?;
         reconcile::start(&context, &config, &tasks);
         Ok(Self { context, address, tasks })
@@ -121,6 +116,11 @@ impl Coordinator {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The mesh as this coordinator takes part in it.
+    pub fn mesh(&self) -> &Mesh {
+        &self.context.mesh
     }
 
     /// The signal that stops it.
@@ -166,7 +166,7 @@ async fn hand_over(context: &Context) {
 }
 
 /// Every service, behind the table of who may call what.
-fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, Identity>> {
+fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
     let pulse = Pulse::new(Arc::clone(&context.clock));
     let shutdown = tasks.shutdown();
     let (leases, leasing) = Leases::new(context.mesh.clone(), context.agents.clone());
@@ -188,7 +188,9 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let unreadable = "the descriptor set that was compiled in is readable";
-    Server::builder()
+    let clock = Arc::clone(&context.clock);
+    let router = Server::builder()
+        .layer(MapResponseLayer::new(move |response| dated(response, &*clock)))
         .layer(AccessLayer)
         .add_service(context.mesh.service())
         .add_service(
@@ -216,7 +218,20 @@ fn services(context: &Context, tasks: &Arc<Tasks>) -> Router<Stack<AccessLayer, 
         .add_service(v1::logs_server::LogsServer::new(LogService { reading, relay }))
         .add_service(health)
         .add_service(reflection().build_v1().expect(unreadable))
-        .add_service(reflection().build_v1alpha().expect(unreadable))
+        .add_service(reflection().build_v1alpha().expect(unreadable));
+    let stopped = tasks.shutdown().cancelled_owned();
+    let serving = router.serve_with_incoming_shutdown(incoming(listener), stopped);
+    tasks.spawn("server", OnError::Stop, serving);
+}
+
+/// Says when an answer was given, by the coordinator's own clock: hyper would ask the system's, which a simulation does
+/// not have.
+fn dated<B>(mut response: Response<B>, clock: &dyn Clock) -> Response<B> {
+    let now = UNIX_EPOCH + Duration::from_millis(clock.wall().0);
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 async fn never_fails(work: impl Future<Output = ()>) -> Result<(), Infallible> {

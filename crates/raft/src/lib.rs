@@ -14,8 +14,8 @@ mod network;
 mod proposer;
 mod reader;
 mod retention;
-#[cfg(test)]
-mod rig;
+#[cfg(any(test, feature = "rig"))]
+pub mod rig;
 mod service;
 mod store;
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Mesh {
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
-        let log = LogStore::open(Arc::clone(&disk), config.id, config.flush)?;
+        let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
         let machine = Machine::open(disk, log.extent())?;
         let views = machine.subscribe();
         let keepalive = config.timing.heartbeat * 3;

@@ -19,7 +19,7 @@ use super::Shared;
 use super::home::Home;
 use super::launch::launch;
 use super::request::{Answer, Request};
-use super::verdict::{Verdict, verdict};
+use super::verdict::{Known, Verdict, verdict};
 use crate::record::{self, Recorded, Reply};
 use crate::wire::Lines;
 
@@ -143,7 +143,12 @@ impl Keeper {
 
     async fn start(&mut self, next: Next) {
         let (epoch, generation) = (next.assignment.epoch, next.assignment.generation);
-        match verdict(self.known.as_ref(), self.stopped, epoch, generation) {
+        let last = |known: &Recorded| Known {
+            epoch: known.epoch,
+            generation: known.generation,
+            end: known.end,
+        };
+        match verdict(self.known.as_ref().map(last), self.stopped, epoch, generation) {
             Verdict::Nothing => _ = next.reply.send(Ok(())),
             Verdict::Stale(known_epoch, known_generation) => {
                 _ = next.reply.send(Err(self.stale(

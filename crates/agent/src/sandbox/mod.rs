@@ -10,7 +10,7 @@ mod launch;
 mod log;
 mod ports;
 mod request;
-mod verdict;
+pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,11 +1,22 @@
 //! Whether an assignment is to be started, given what is known of its instance. Pure: this is where a late or a
-//! repeated message would become a second copy.
+//! repeated message would become a second copy. The simulator's engine asks it too.
 
-use crate::record::{End, Recorded};
+pub use crate::record::End;
+
+/// The last start of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its generation.
+    pub generation: u64,
+    /// Why nothing of it runs any more, if nothing does.
+    pub end: Option<End>,
+}
 
 /// What to do with an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It is what runs, or what has run to its end.
     Nothing,
     /// Nothing runs: start it.
@@ -17,8 +28,8 @@ pub(super) enum Verdict {
 }
 
 /// Decides for an assignment of `epoch` and `generation`. `stopped` is the newest that was ever told to stop.
-pub(super) fn verdict(
-    known: Option<&Recorded>,
+pub fn verdict(
+    known: Option<Known>,
     stopped: Option<(u64, u64)>,
     epoch: u64,
     generation: u64,
@@ -42,24 +53,10 @@ pub(super) fn verdict(
 
 #[cfg(test)]
 mod tests {
-    use kato_units::engine::RunState;
-
     use super::*;
 
-    fn known(end: Option<End>) -> Recorded {
-        Recorded {
-            instance: "web@1".to_owned(),
-            epoch: 5,
-            generation: 2,
-            state: RunState::Running,
-            since_ms: 0,
-            restarts: 0,
-            ports: std::collections::BTreeMap::new(),
-            pid: None,
-            detail: String::new(),
-            cgroup: None,
-            end,
-        }
+    fn known(end: Option<End>) -> Known {
+        Known { epoch: 5, generation: 2, end }
     }
 
     #[test]
@@ -70,19 +67,19 @@ mod tests {
         let stopped = known(Some(End::Stopped));
         for (known, stopped, wanted, expected) in [
             (None, None, (1, 1), Start),
-            (Some(&running), None, (5, 2), Nothing),
-            (Some(&running), None, (5, 3), Replace),
-            (Some(&running), None, (6, 1), Replace),
-            (Some(&running), None, (5, 1), Stale(5, 2)),
-            (Some(&running), None, (4, 9), Stale(5, 2)),
-            (Some(&own), None, (5, 2), Nothing),
-            (Some(&own), None, (6, 2), Start),
-            (Some(&fenced), None, (5, 2), Start),
-            (Some(&lost), None, (5, 2), Start),
-            (Some(&lost), None, (4, 2), Stale(5, 2)),
-            (Some(&stopped), Some((5, 2)), (5, 2), Stale(5, 2)),
-            (Some(&stopped), Some((5, 2)), (5, 3), Start),
-            (Some(&running), Some((7, 0)), (6, 0), Stale(7, 0)),
+            (Some(running), None, (5, 2), Nothing),
+            (Some(running), None, (5, 3), Replace),
+            (Some(running), None, (6, 1), Replace),
+            (Some(running), None, (5, 1), Stale(5, 2)),
+            (Some(running), None, (4, 9), Stale(5, 2)),
+            (Some(own), None, (5, 2), Nothing),
+            (Some(own), None, (6, 2), Start),
+            (Some(fenced), None, (5, 2), Start),
+            (Some(lost), None, (5, 2), Start),
+            (Some(lost), None, (4, 2), Stale(5, 2)),
+            (Some(stopped), Some((5, 2)), (5, 2), Stale(5, 2)),
+            (Some(stopped), Some((5, 2)), (5, 3), Start),
+            (Some(running), Some((7, 0)), (6, 0), Stale(7, 0)),
         ] {
             assert_eq!(
                 verdict(known, stopped, wanted.0, wanted.1),

@@ -21,6 +21,8 @@ use super::signals::Signals;
 use crate::failure::Exit;
 use crate::logging;
 
+/// Log entries between two snapshots.
+const SNAPSHOT_EVERY: u64 = 5_000;
 /// How long an agent's certificate of the sandbox lasts.
 const AGENT_DAYS: u64 = 90;
 
@@ -66,6 +68,7 @@ fn world(config: &Config) -> anyhow::Result<World> {
         provider: provider(config)?,
         catalogue: catalogue(config.catalog.as_deref())?,
         flush: Flush::Thread,
+        snapshot_every: SNAPSHOT_EVERY,
         seed: u64::from_le_bytes(seed),
     })
 }

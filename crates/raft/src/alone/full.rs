@@ -7,7 +7,7 @@ use kato_core::DatacenterName;
 use kato_net::task::Tasks;
 
 use super::{PATIENCE, register, reopened, start};
-use crate::rig::disk::{Fault, RigDisk};
+use crate::rig::{Fault, RigDisk};
 use crate::store::LogStore;
 use crate::{Error, Flush};
 

@@ -6,7 +6,7 @@ use kato_net::task::Tasks;
 
 use super::{PATIENCE, large, register, reopened, start_keeping};
 use crate::retention::Retention;
-use crate::rig::disk::RigDisk;
+use crate::rig::RigDisk;
 use crate::store::LogStore;
 use crate::{Disk, Flush};
 

@@ -1,10 +1,10 @@
 //! The medium changes what was written: the store opens with exactly what was acknowledged, or refuses.
 
+use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use super::chance::Chance;
 use super::disk::{Content, Cut, RigDisk};
 use super::history::{Model, Step, Store, entry, run, script, vote};
 use crate::machine::Machine;
@@ -50,18 +50,18 @@ fn stores_after(steps: &[Step]) -> [(&'static str, Content, Model); 2] {
     disk.record();
     let mut store = Store::open(&disk).unwrap();
     assert_eq!(run(&disk, &mut store, steps).0, steps.len());
-    let killed = disk.moments().pop().unwrap().cut(Cut::Killed, &mut Chance(0));
+    let killed = disk.moments().pop().unwrap().cut(Cut::Killed, &mut Rng::with_seed(0));
     drop(store);
     [("killed", killed, model.clone()), ("closed", disk.content(), model)]
 }
 
 /// Places to damage in a file of this content: half of its header, and some of every page that is used.
-fn places(log: &[u8], chance: &mut Chance) -> Vec<usize> {
+fn places(log: &[u8], chance: &mut Rng) -> Vec<usize> {
     let mut places: Vec<usize> = (0..320).step_by(2).collect();
     for (page, bytes) in log.chunks(4096).enumerate().skip(1) {
         if bytes.iter().any(|byte| *byte != 0) {
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
-            places.extend((0..4).map(|_| page * 4096 + chance.below(used)));
+            places.extend((0..4).map(|_| page * 4096 + chance.usize(..used)));
             places.extend((0..4).map(|at| page * 4096 + at));
         }
     }
@@ -71,7 +71,7 @@ fn places(log: &[u8], chance: &mut Chance) -> Vec<usize> {
 #[test]
 fn a_damaged_log_opens_exactly_or_not_at_all() {
     for (what, content, model) in stores() {
-        let (mut tally, mut chance) = (Tally::default(), Chance(1));
+        let (mut tally, mut chance) = (Tally::default(), Rng::with_seed(1));
         // The one byte that says which commit is the last: every bit of it.
         for bit in 0..8 {
             let mut damaged = content.clone();
@@ -80,7 +80,7 @@ fn a_damaged_log_opens_exactly_or_not_at_all() {
         }
         for place in places(&content.log, &mut chance) {
             let mut damaged = content.clone();
-            damaged.log[place] ^= 1 << chance.below(8);
+            damaged.log[place] ^= 1 << chance.usize(..8);
             tally.open(&format!("{what}, byte {place}"), damaged, &model);
         }
         println!("log of {} bytes, {what}: {tally:?}", content.log.len());

@@ -6,9 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fastrand::Rng;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
-use super::chance::Chance;
 use crate::Disk;
 
 /// The page that a torn write stops at, and the sector that a disk writes whole.
@@ -17,8 +17,10 @@ const SECTOR_BYTES: usize = 512;
 
 /// A disk. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RigDisk {
+pub struct RigDisk {
     state: Arc<Mutex<State>>,
+    /// The outages that this handle has seen. After another one it can do nothing any more.
+    outages: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,13 +39,17 @@ struct State {
     fault: Option<Fault>,
     /// Whether somebody has the log open.
     locked: bool,
+    /// How often what used the disk was ended without being asked.
+    outages: u64,
 }
 
 /// What lies on the disk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Content {
-    pub(crate) log: Vec<u8>,
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+pub struct Content {
+    /// The log's database.
+    pub log: Vec<u8>,
+    /// Everything else, by name.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,15 +61,16 @@ enum Op {
 
 /// The disk just before an operation.
 #[derive(Debug, Clone)]
-pub(crate) struct Moment {
-    pub(crate) step: usize,
+pub struct Moment {
+    /// The step of the script that ran.
+    pub step: usize,
     durable: Arc<Content>,
     pending: Vec<Op>,
 }
 
 /// What becomes of writes that were not synced when the power went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// All are lost.
     Lost,
     /// The first ones are kept, a random number of them.
@@ -78,10 +85,13 @@ pub(crate) enum Cut {
 
 /// From operation `at` on, or at it alone, the disk fails.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fault {
-    pub(crate) at: u64,
-    pub(crate) error: i32,
-    pub(crate) lasting: bool,
+pub struct Fault {
+    /// The number of the first operation that fails.
+    pub at: u64,
+    /// The system's number of the error.
+    pub error: i32,
+    /// Whether all later ones fail too.
+    pub lasting: bool,
 }
 
 impl Content {
@@ -106,21 +116,21 @@ fn put(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
 
 impl Moment {
     /// The disk as the power cut left it.
-    pub(crate) fn cut(&self, cut: Cut, chance: &mut Chance) -> Content {
+    pub fn cut(&self, cut: Cut, chance: &mut Rng) -> Content {
         let mut content = Content::clone(&self.durable);
-        let kept = chance.below(self.pending.len() + 1);
+        let kept = chance.usize(..=self.pending.len());
         for (place, op) in self.pending.iter().enumerate() {
             let keep = match cut {
                 Cut::Lost => false,
                 Cut::Killed => true,
-                Cut::Scattered => chance.below(2) == 0,
+                Cut::Scattered => chance.bool(),
                 Cut::Prefix | Cut::Torn => place < kept,
             };
             match op {
                 _ if keep => content.apply(op),
                 Op::Write(offset, data) if cut == Cut::Torn && place == kept => {
                     let unit = if data.len() > PAGE_BYTES { PAGE_BYTES } else { SECTOR_BYTES };
-                    let whole = chance.below(data.len().div_ceil(unit)) * unit;
+                    let whole = chance.usize(..data.len().div_ceil(unit)) * unit;
                     put(&mut content.log, *offset, &data[..whole]);
                 }
                 _ => {}
@@ -130,47 +140,61 @@ impl Moment {
     }
 
     /// Whether anything was unsynced.
-    pub(crate) fn is_unsynced(&self) -> bool {
+    pub fn is_unsynced(&self) -> bool {
         !self.pending.is_empty()
     }
 }
 
 impl RigDisk {
     /// A disk that holds this.
-    pub(crate) fn of(content: Content) -> Self {
+    pub fn of(content: Content) -> Self {
         let durable = Arc::new(content.clone());
         let state = State { seen: content, durable, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), outages: 0 }
+    }
+
+    /// Ends whatever uses the disk, leaving what such an end may leave. Returns the disk for what starts next.
+    pub fn crash(&self, cut: Cut, chance: &mut Rng) -> Self {
+        let mut state = self.state();
+        let content = state.moment().cut(cut, chance);
+        state.durable = Arc::new(content.clone());
+        state.seen = content;
+        state.pending.clear();
+        state.locked = false;
+        state.outages += 1;
+        Self { state: Arc::clone(&self.state), outages: state.outages }
     }
 
     /// Keeps every moment from now on.
-    pub(crate) fn record(&self) {
+    pub fn record(&self) {
         self.state().moments = Some(Vec::new());
     }
 
     /// Says which step of the script comes.
-    pub(crate) fn begin(&self, step: usize) {
+    pub fn begin(&self, step: usize) {
         self.state().step = step;
     }
 
     /// The moments that were kept, and the present one.
-    pub(crate) fn moments(&self) -> Vec<Moment> {
+    pub fn moments(&self) -> Vec<Moment> {
         let mut state = self.state();
         let mut moments = state.moments.take().unwrap_or_default();
         moments.push(state.moment());
         moments
     }
 
-    pub(crate) fn fail(&self, fault: Option<Fault>) {
+    /// Makes operations fail, or none any more.
+    pub fn fail(&self, fault: Option<Fault>) {
         self.state().fault = fault;
     }
 
-    pub(crate) fn operations(&self) -> u64 {
+    /// How many operations there were that change something.
+    pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
     /// What the running process sees.
-    pub(crate) fn content(&self) -> Content {
+    pub fn content(&self) -> Content {
         self.state().seen.clone()
     }
 
@@ -178,9 +202,19 @@ impl RigDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state, unless an outage has ended this handle.
+    fn powered(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.outages == self.outages {
+            Ok(state)
+        } else {
+            Err(io::Error::other("the power is gone"))
+        }
+    }
+
     /// Counts an operation that changes something, and fails it if that is due.
     fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
-        let mut state = self.state();
+        let mut state = self.powered()?;
         let now = state.operations;
         state.operations += 1;
         if let Some(fault) = state.fault
@@ -188,9 +222,9 @@ impl RigDisk {
         {
             return Err(io::Error::from_raw_os_error(fault.error));
         }
-        let moment = state.moment();
-        if let Some(moments) = &mut state.moments {
-            moments.push(moment);
+        if state.moments.is_some() {
+            let moment = state.moment();
+            state.moments.get_or_insert_default().push(moment);
         }
         Ok(state)
     }
@@ -221,9 +255,11 @@ impl State {
 
 impl Disk for RigDisk {
     fn open_log(&self, builder: &Builder) -> Result<Database, DatabaseError> {
-        if std::mem::replace(&mut self.state().locked, true) {
+        let mut state = self.powered().map_err(redb::StorageError::from)?;
+        if std::mem::replace(&mut state.locked, true) {
             return Err(DatabaseError::DatabaseAlreadyOpen);
         }
+        drop(state);
         // Unlocks when it is dropped, however that comes.
         let handle = Handle(self.clone());
         if self.state().seen.log.is_empty() {
@@ -281,17 +317,19 @@ struct Handle(RigDisk);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.state().locked = false;
+        if let Ok(mut state) = self.0.powered() {
+            state.locked = false;
+        }
     }
 }
 
 impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.state().seen.log.len() as u64)
+        Ok(self.0.powered()?.seen.log.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.0.state();
+        let state = self.0.powered()?;
         let start = usize::try_from(offset).map_err(io::Error::other)?;
         let found = state.seen.log.get(start..start + out.len());
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);

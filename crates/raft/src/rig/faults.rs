@@ -1,9 +1,9 @@
 //! The disk fails, or is full, at every operation of the history: the step fails with the system's reason, and
 //! nothing that was acknowledged is lost.
 
-use super::chance::Chance;
 use super::disk::{Cut, Fault, RigDisk};
 use super::history::{Model, Store, run, script};
+use fastrand::Rng;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -44,7 +44,7 @@ fn a_failing_disk_fails_the_step_and_loses_nothing() {
             let moment = disk.moments().pop().unwrap();
             let cuts = [Cut::Killed, Cut::Lost];
             for cut in cuts.into_iter().skip(usize::from(lasting)) {
-                let left = RigDisk::of(moment.cut(cut, &mut Chance(at)));
+                let left = RigDisk::of(moment.cut(cut, &mut Rng::with_seed(at)));
                 let found = Store::open(&left).map(|mut store| store.found());
                 let found = found.unwrap_or_else(|error| panic!("{at}, {cut:?}: {error:?}"));
                 let expected = &models[acknowledged..upto];

@@ -1,8 +1,8 @@
 //! The power goes at every operation of the history.
 
-use super::chance::Chance;
 use super::disk::{Cut, RigDisk};
 use super::history::{Model, Step, Store, entry, run, script, vote};
+use fastrand::Rng;
 
 const CUTS: [Cut; 5] = [Cut::Lost, Cut::Prefix, Cut::Torn, Cut::Scattered, Cut::Killed];
 
@@ -54,7 +54,7 @@ fn whatever_was_acknowledged_is_there_after_a_power_cut_at_any_operation() {
             if cut != Cut::Lost && !moment.is_unsynced() {
                 continue;
             }
-            let mut chance = Chance(number as u64 * 7 + cut as u64);
+            let mut chance = Rng::with_seed(number as u64 * 7 + cut as u64);
             let disk = RigDisk::of(moment.cut(cut, &mut chance));
             let mut found = reopen(&disk, &models[moment.step..upto]);
             if images % 7 == 0 {
@@ -83,7 +83,7 @@ fn a_power_cut_during_recovery_loses_nothing_either() {
     let moments = disk.moments();
     let mut images = 0;
     for (number, moment) in moments.iter().enumerate().step_by(31) {
-        let mut chance = Chance(number as u64);
+        let mut chance = Rng::with_seed(number as u64);
         let upto = models.len().min(moment.step + 2);
         let disk = RigDisk::of(moment.cut(Cut::Scattered, &mut chance));
         disk.record();
@@ -112,7 +112,7 @@ fn a_vote_never_goes_back() {
     assert_eq!(run(&disk, &mut store, &steps).0, steps.len());
     for (number, moment) in disk.moments().iter().enumerate() {
         for cut in CUTS {
-            let disk = RigDisk::of(moment.cut(cut, &mut Chance(number as u64)));
+            let disk = RigDisk::of(moment.cut(cut, &mut Rng::with_seed(number as u64)));
             let found = Store::open(&disk).unwrap().found().vote;
             let acknowledged = models[moment.step].vote;
             assert!(found >= acknowledged, "{found:?} after {acknowledged:?}: {number}, {cut:?}");

@@ -1,11 +1,11 @@
 //! Brings changes to the disk in the order in which they were made. In production one thread does it and
-//! takes all changes that wait into one transaction, so that one sync serves many of them. In simulation the
-//! caller does it, because a thread would end determinism.
+//! takes all changes that wait into one transaction, so that one sync serves many of them. In simulation a task
+//! does it, because a thread would end determinism, and takes as long as a disk would.
 
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::sync::oneshot;
 
@@ -17,12 +17,24 @@ use crate::types::TypeConfig;
 type IOFlushed = openraft::storage::IOFlushed<TypeConfig>;
 
 /// Who brings changes to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Flush {
     /// A thread of its own.
     Thread,
     /// The caller, at once.
     Inline,
+    /// A task, which waits before each write for as long as this says: a disk that takes its time.
+    Task(Arc<dyn Fn() -> Duration + Send + Sync>),
+}
+
+impl fmt::Debug for Flush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Thread => "Thread",
+            Self::Inline => "Inline",
+            Self::Task(_) => "Task",
+        })
+    }
 }
 
 /// How a change's writer learns that it is durable.
@@ -62,12 +74,18 @@ pub(crate) struct Writer {
 enum Way {
     Thread(mpsc::SyncSender<Job>),
     Inline(Arc<LogFile>),
+    Task(tokio::sync::mpsc::UnboundedSender<Job>),
 }
 
 impl Writer {
     pub(crate) fn start(file: LogFile, flush: Flush) -> io::Result<Self> {
         let way = match flush {
             Flush::Inline => Way::Inline(Arc::new(file)),
+            Flush::Task(delay) => {
+                let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+                tokio::spawn(run_slowly(file, delay, receiver));
+                Way::Task(sender)
+            }
             Flush::Thread => {
                 let (sender, receiver) = mpsc::sync_channel(JOBS_MAX);
                 thread::Builder::new()
@@ -99,7 +117,12 @@ impl Writer {
             }
             Way::Thread(sender) => {
                 if let Err(mpsc::SendError(job)) = sender.send(job) {
-                    job.done.tell(Err(io::Error::other("the log's writer has stopped")));
+                    job.done.tell(Err(stopped()));
+                }
+            }
+            Way::Task(sender) => {
+                if let Err(tokio::sync::mpsc::error::SendError(job)) = sender.send(job) {
+                    job.done.tell(Err(stopped()));
                 }
             }
         }
@@ -109,8 +132,12 @@ impl Writer {
     pub(crate) async fn write_and_wait(&self, change: Change) -> io::Result<()> {
         let (done, durable) = oneshot::channel();
         self.write(change, Done::Waiter(done));
-        durable.await.map_err(|_| io::Error::other("the log's writer has stopped"))?
+        durable.await.map_err(|_| stopped())?
     }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the log's writer has stopped")
 }
 
 /// Group commit, until the last handle is gone. A failed write is the last one: after a failed sync nobody knows
@@ -136,19 +163,37 @@ fn serve(file: &LogFile, jobs: &mpsc::Receiver<Job>) -> Result<(), StoreError> {
                 first
             }
         };
-        let mut changes = first.changes;
-        let mut waiting = vec![first.done];
-        while waiting.len() < JOBS_PER_SYNC
-            && let Ok(next) = jobs.try_recv()
-        {
-            changes.extend(next.changes);
-            waiting.push(next.done);
+        commit(file, first, std::iter::from_fn(|| jobs.try_recv().ok()))?;
+    }
+}
+
+/// Writes jobs in one transaction, and tells all of them.
+fn commit(file: &LogFile, first: Job, more: impl Iterator<Item = Job>) -> Result<(), StoreError> {
+    let mut changes = first.changes;
+    let mut waiting = vec![first.done];
+    for next in more.take(JOBS_PER_SYNC - 1) {
+        changes.extend(next.changes);
+        waiting.push(next.done);
+    }
+    let written = file.write(&changes);
+    let message = written.as_ref().err().map(|error| chain(error));
+    for done in waiting {
+        done.tell(message.clone().map_or(Ok(()), |message| Err(io::Error::other(message))));
+    }
+    written
+}
+
+/// The same in simulated time, until the first failure: whoever asks for more is told that the writer has stopped.
+async fn run_slowly(
+    file: LogFile,
+    delay: Arc<dyn Fn() -> Duration + Send + Sync>,
+    mut jobs: tokio::sync::mpsc::UnboundedReceiver<Job>,
+) {
+    while let Some(first) = jobs.recv().await {
+        tokio::time::sleep(delay()).await;
+        if let Err(error) = commit(&file, first, std::iter::from_fn(|| jobs.try_recv().ok())) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the log cannot be written");
+            return;
         }
-        let written = file.write(&changes);
-        let message = written.as_ref().err().map(|error| chain(error));
-        for done in waiting {
-            done.tell(message.clone().map_or(Ok(()), |message| Err(io::Error::other(message))));
-        }
-        written?;
     }
 }

@@ -1,0 +1,312 @@
+//! What a simulated machine runs. As in the sandbox, an instance and its guard outlive the agent: they belong to the
+//! machine, and only its power ends them all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use kato_agent::sandbox::verdict::{End, Known, Verdict, verdict};
+use kato_agent::shim::KILL_MARGIN;
+use kato_core::InstanceId;
+use kato_net::clock::Clock as _;
+use kato_units::engine::{
+    Assignment, BoxFuture, BoxStream, Error, InstanceStatus, LogLine, RunState, Statuses,
+    UnitEngine,
+};
+use tokio::sync::watch;
+
+use crate::trace::Trace;
+use crate::world::MachineClock;
+
+/// How long a start takes at the most until its processes are there, and a stop until they are gone; milliseconds.
+const START_MS: u64 = 300;
+const STOP_MS: u64 = 4_000;
+
+/// The instances of one machine, and the engine that its agent sees. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Units {
+    machine: Arc<str>,
+    clock: MachineClock,
+    trace: Trace,
+    state: Arc<Mutex<State>>,
+    statuses: watch::Sender<Statuses>,
+}
+
+struct State {
+    chance: fastrand::Rng,
+    units: BTreeMap<InstanceId, Unit>,
+    /// The newest that was ever told to stop, of each.
+    stopped: BTreeMap<InstanceId, (u64, u64)>,
+}
+
+struct Unit {
+    assignment: Assignment,
+    status: InstanceStatus,
+    /// Why nothing of it runs any more.
+    end: Option<End>,
+    deadline: Option<Duration>,
+    /// When nothing of it will run any more, and why; on the machine's clock.
+    ending: Option<(Duration, End)>,
+}
+
+/// One running copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Copy {
+    pub(crate) epoch: u64,
+    pub(crate) singleton: bool,
+}
+
+impl Units {
+    pub(crate) fn new(machine: &str, clock: MachineClock, seed: u64, trace: Trace) -> Self {
+        let chance = fastrand::Rng::with_seed(seed);
+        let state = State { chance, units: BTreeMap::new(), stopped: BTreeMap::new() };
+        Self {
+            machine: machine.into(),
+            clock,
+            trace,
+            state: Arc::new(Mutex::new(state)),
+            statuses: watch::Sender::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What runs, by instance.
+    pub(crate) fn running(&self) -> BTreeMap<InstanceId, Copy> {
+        let state = self.state();
+        let running = state.units.iter().filter(|(_, unit)| unit.end.is_none());
+        let copy = |unit: &Unit| Copy {
+            epoch: unit.assignment.epoch,
+            singleton: unit.assignment.singleton,
+        };
+        running.map(|(id, unit)| (id.clone(), copy(unit))).collect()
+    }
+
+    /// The machine has lost its power.
+    pub(crate) fn cut_power(&self) {
+        let mut state = self.state();
+        let ids: Vec<InstanceId> = state.units.keys().cloned().collect();
+        for id in ids {
+            self.finish(&mut state, &id, End::Lost);
+        }
+        self.publish(&state);
+    }
+
+    /// The guards and the processes do what is due. Returns whether anything has begun or ended.
+    pub(crate) fn step(&self) -> bool {
+        let now = self.clock.boot();
+        let mut state = self.state();
+        let State { chance, units, .. } = &mut *state;
+        let mut over = Vec::new();
+        for (id, unit) in units.iter_mut().filter(|(_, unit)| unit.end.is_none()) {
+            if unit.deadline.is_some_and(|deadline| now + KILL_MARGIN >= deadline)
+                && unit.ending.is_none_or(|(_, end)| end != End::Fenced)
+            {
+                // The kernel takes its time, but the margin covers it.
+                let takes = KILL_MARGIN.mul_f64(chance.f64() * 0.9);
+                unit.ending = Some((now + takes, End::Fenced));
+            }
+            if let Some((_, end)) = unit.ending.filter(|(at, _)| *at <= now) {
+                over.push((id.clone(), end));
+            }
+        }
+        for (id, end) in &over {
+            self.finish(&mut state, id, *end);
+        }
+        if !over.is_empty() {
+            self.publish(&state);
+        }
+        !over.is_empty()
+    }
+
+    fn finish(&self, state: &mut State, id: &InstanceId, end: End) {
+        let Some(unit) = state.units.get_mut(id).filter(|unit| unit.end.is_none()) else { return };
+        unit.end = Some(end);
+        unit.status.since = self.clock.wall();
+        unit.status.state = match end {
+            End::Own | End::Stopped => RunState::Exited,
+            End::Fenced => RunState::Fenced,
+            End::Lost => RunState::Failed,
+        };
+        let epoch = unit.assignment.epoch;
+        self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} ends: {end:?}"));
+    }
+
+    fn publish(&self, state: &State) {
+        let statuses = state.units.iter().map(|(id, unit)| (id.clone(), unit.status.clone()));
+        self.statuses.send_replace(Arc::new(statuses.collect()));
+    }
+
+    /// Tells an instance to stop.
+    fn stop_one(&self, id: &InstanceId, epoch: u64) {
+        let now = self.clock.boot();
+        let mut state = self.state();
+        let State { chance, units, stopped } = &mut *state;
+        let Some(unit) = units.get_mut(id).filter(|unit| unit.assignment.epoch <= epoch) else {
+            return;
+        };
+        let newest = (unit.assignment.epoch, unit.assignment.generation);
+        let known = stopped.entry(id.clone()).or_default();
+        *known = newest.max(*known);
+        if unit.end.is_none() && unit.ending.is_none() {
+            let takes = Duration::from_millis(chance.u64(..STOP_MS));
+            unit.ending = Some((now + takes, End::Stopped));
+            unit.status.state = RunState::Stopping;
+            self.publish(&state);
+        }
+    }
+
+    /// Waits until nothing of an instance runs.
+    async fn ended(&self, id: &InstanceId) {
+        let mut statuses = self.statuses.subscribe();
+        let ended = |all: &Statuses| all.get(id).is_none_or(|found| found.state.is_final());
+        // The sender is this engine's own.
+        drop(statuses.wait_for(ended).await);
+    }
+
+    /// What is to be done about an assignment.
+    fn verdict(&self, wanted: &Assignment) -> Verdict {
+        let state = self.state();
+        let known = state.units.get(&wanted.instance).map(|unit| Known {
+            epoch: unit.assignment.epoch,
+            generation: unit.assignment.generation,
+            end: unit.end,
+        });
+        let stopped = state.stopped.get(&wanted.instance).copied();
+        verdict(known, stopped, wanted.epoch, wanted.generation)
+    }
+
+    /// Starts the processes, unless the deadline is too near by now.
+    fn launch(&self, assignment: Assignment, deadline: Option<Duration>) {
+        let now = self.clock.boot();
+        let late = deadline.is_some_and(|deadline| now + KILL_MARGIN >= deadline);
+        let (id, epoch) = (assignment.instance.clone(), assignment.epoch);
+        let status = InstanceStatus {
+            instance: id.clone(),
+            epoch,
+            generation: assignment.generation,
+            state: if late { RunState::Fenced } else { RunState::Running },
+            since: self.clock.wall(),
+            restarts: 0,
+            ports: BTreeMap::new(),
+            pid: None,
+            detail: String::new(),
+        };
+        let end = late.then_some(End::Fenced);
+        let unit = Unit { assignment, status, end, deadline, ending: None };
+        let mut state = self.state();
+        state.units.insert(id.clone(), unit);
+        self.publish(&state);
+        let how = if late { "is fenced before it starts" } else { "starts" };
+        self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} {how}"));
+    }
+}
+
+impl UnitEngine for Units {
+    fn start(
+        &self,
+        assignment: Assignment,
+        deadline: Option<Duration>,
+    ) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if assignment.singleton && deadline.is_none() {
+                return Err(Error::NoDeadline(assignment.instance));
+            }
+            loop {
+                match self.verdict(&assignment) {
+                    Verdict::Nothing => return Ok(()),
+                    Verdict::Stale(known_epoch, known_generation) => {
+                        return Err(Error::Stale {
+                            instance: assignment.instance,
+                            epoch: assignment.epoch,
+                            generation: assignment.generation,
+                            known_epoch,
+                            known_generation,
+                        });
+                    }
+                    Verdict::Replace => {
+                        self.stop_one(&assignment.instance, u64::MAX);
+                        self.ended(&assignment.instance).await;
+                    }
+                    Verdict::Start => {
+                        let takes = self.state().chance.u64(..START_MS);
+                        tokio::time::sleep(Duration::from_millis(takes)).await;
+                        if self.verdict(&assignment) == Verdict::Start {
+                            self.launch(assignment, deadline);
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn stop(&self, instance: InstanceId, epoch: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.stop_one(&instance, epoch);
+            self.ended(&instance).await;
+            Ok(())
+        })
+    }
+
+    fn extend(
+        &self,
+        instance: InstanceId,
+        epoch: u64,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Duration, Error>> {
+        Box::pin(async move {
+            let mut state = self.state();
+            let unit = state.units.get_mut(&instance);
+            let runs = |unit: &&mut Unit| {
+                unit.end.is_none()
+                    && unit.assignment.epoch == epoch
+                    && unit.ending.is_none_or(|(_, end)| end != End::Fenced)
+            };
+            let unit = unit.filter(runs).ok_or(Error::NotRunning(instance))?;
+            let later = unit.deadline.map_or(deadline, |known| known.max(deadline));
+            unit.deadline = Some(later);
+            Ok(later)
+        })
+    }
+
+    fn remove(&self, instance: InstanceId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let mut state = self.state();
+            if state.units.get(&instance).is_some_and(|unit| unit.end.is_none()) {
+                return Err(Error::StillRuns(instance));
+            }
+            state.units.remove(&instance);
+            state.stopped.remove(&instance);
+            self.publish(&state);
+            Ok(())
+        })
+    }
+
+    fn current(&self) -> Statuses {
+        self.statuses.borrow().clone()
+    }
+
+    fn statuses(&self) -> BoxStream<'static, Statuses> {
+        let mut changes = self.statuses.subscribe();
+        changes.mark_changed();
+        stream::unfold(changes, async |mut changes: watch::Receiver<Statuses>| {
+            changes.changed().await.ok()?;
+            let statuses = changes.borrow_and_update().clone();
+            Some((statuses, changes))
+        })
+        .boxed()
+    }
+
+    fn log(
+        &self,
+        instance: InstanceId,
+        _: bool,
+        _: usize,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, LogLine>, Error>> {
+        Box::pin(async { Err(Error::NotRunning(instance)) })
+    }
+}
