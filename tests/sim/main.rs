@@ -3,8 +3,12 @@
 //!
 //! One process runs one seed: openraft, h2 and tokio keep state that a second run in the same process would see.
 
+mod chaos;
+mod history;
 mod mesh;
+mod run;
 mod trace;
+mod witness;
 mod world;
 
 #[cfg(not(tokio_unstable))]
@@ -12,8 +16,6 @@ compile_error!(
     "the simulator seeds tokio's scheduler, which needs --cfg tokio_unstable; \
      .cargo/config.toml sets it, unless RUSTFLAGS in the environment replaces it"
 );
-
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -39,28 +41,17 @@ fn main() -> anyhow::Result<()> {
     }
     let trace = trace::Trace::new(arguments.trace);
     let directory = tempfile::tempdir()?;
-    let mut mesh =
-        mesh::SimMesh::new(arguments.seed, 3, directory.path().to_owned(), trace.clone())?;
-    mesh.start_all();
+    let seed = arguments.seed;
     let began = std::time::Instant::now();
-    while mesh.world.now() < Duration::from_mins(10) {
-        mesh.step()?;
-        if mesh.world.now().as_millis() % 30_000 == 0 {
-            for dc in &mesh.datacenters {
-                if let Some((view, leads)) = dc.sight.get() {
-                    println!(
-                        "{:?} {} index {} term {} here {} machines {}",
-                        mesh.world.now(),
-                        dc.name,
-                        view.index,
-                        leads.term,
-                        leads.here,
-                        view.state.machines.len()
-                    );
-                }
-            }
+    let outcome = run::run(seed, directory.path().to_owned(), &trace);
+    let (events, fingerprint) = trace.fingerprint();
+    println!("seed {seed}: {events} events, fingerprint {fingerprint:08x} {:?}", began.elapsed());
+    match outcome {
+        Ok(outcome) => println!("{outcome:?}"),
+        Err(error) => {
+            println!("{error}");
+            std::process::exit(1);
         }
     }
-    println!("{:?} {:?}", trace.fingerprint(), began.elapsed());
     Ok(())
 }

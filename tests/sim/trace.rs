@@ -34,6 +34,11 @@ impl Trace {
         self.state().now = now;
     }
 
+    /// The true time.
+    pub(crate) fn now(&self) -> Duration {
+        self.state().now
+    }
+
     /// Notes an event of `host`.
     #[allow(clippy::print_stdout)]
     pub(crate) fn note(&self, host: &str, event: impl Display) {

@@ -1,8 +1,10 @@
 //! A whole mesh in a simulated world: coordinators, agents, what they run and who sells them machines.
 
+pub(crate) mod clients;
 mod provider;
-mod units;
+pub(crate) mod units;
 mod wan;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,8 +25,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::provider::SimProvider;
-pub(crate) use self::units::{Copy, Units};
-pub(crate) use self::wan::{Place, Wan};
+use self::clients::Ledger;
+use self::units::Units;
+use self::wan::{Place, Wan};
 use crate::trace::Trace;
 use crate::world::{Death, HostId, MachineClock, SimTransport, Software, World};
 
@@ -56,7 +59,17 @@ pub(crate) struct Datacenter {
     /// What the running coordinator believes, if one runs.
     pub(crate) sight: Sight,
     pub(crate) machines: Vec<Machine>,
+    /// Where its operator sits.
+    pub(crate) operator: HostId,
     offer: Arc<Offer>,
+}
+
+impl Datacenter {
+    /// Its coordinator's host, its machines' and its operator's.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = HostId> {
+        let machines = self.machines.iter().map(|machine| machine.host);
+        [self.host, self.operator].into_iter().chain(machines)
+    }
 }
 
 /// A running coordinator's beliefs. Clones share it.
@@ -76,14 +89,14 @@ impl Sight {
         seen.as_ref().map(|(views, leads)| (views.borrow().clone(), leads.borrow().clone()))
     }
 
-    /// Whether it has changed since it was last asked.
-    pub(crate) fn has_changed(&self) -> bool {
+    /// The same, if it has changed since this was last asked.
+    pub(crate) fn changes(&self) -> Option<(View, Leadership)> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_mut().is_some_and(|(views, _)| {
-            let changed = views.has_changed().unwrap_or(false);
-            views.mark_unchanged();
-            changed
-        })
+        let (views, leads) = seen.as_mut()?;
+        // A sender that is gone has shown its last.
+        let changed = |news: Result<bool, _>| news.unwrap_or(false);
+        let news = changed(views.has_changed()) | changed(leads.has_changed());
+        news.then(|| (views.borrow_and_update().clone(), leads.borrow_and_update().clone()))
     }
 }
 
@@ -100,12 +113,14 @@ pub(crate) struct SimMesh {
     pub(crate) datacenters: Vec<Datacenter>,
     pub(crate) timing: Timing,
     pub(crate) chance: fastrand::Rng,
+    /// What operators have asked.
+    pub(crate) ledger: Ledger,
     trace: Trace,
     founders: BTreeMap<NodeId, Member>,
     catalogue: Catalogue,
     directory: PathBuf,
     /// Round trips between datacenters, by their numbers in `datacenters`.
-    round_trips: BTreeMap<(usize, usize), Duration>,
+    pub(crate) round_trips: BTreeMap<(usize, usize), Duration>,
     /// Processes that ended by themselves, and when they are started again.
     restarts: BTreeMap<HostId, Duration>,
     /// Which clocks drift, and how far at the most.
@@ -139,6 +154,7 @@ impl SimMesh {
             datacenters: Vec::new(),
             timing: Timing::for_rtt_ms(rtt_ms)?,
             chance,
+            ledger: Ledger::new(trace.clone()),
             trace,
             founders: BTreeMap::new(),
             catalogue,
@@ -157,6 +173,7 @@ impl SimMesh {
         }
         for number in 0..count {
             mesh.install_coordinator(number, &places[number])?;
+            mesh.install_operator(number)?;
             for machine in ["core-1", "core-2"] {
                 let id = format!("{machine}.cell-1.{}", NAMES[number]).parse()?;
                 mesh.add_machine(number, id, None)?;
@@ -176,6 +193,7 @@ impl SimMesh {
     fn add_datacenter(&mut self, number: usize, place: &Place) -> anyhow::Result<()> {
         let name = NAMES[number];
         let (host, clock) = self.add_host(name);
+        let (operator, _) = self.add_host(&format!("operator.{name}"));
         let offer = offer(&self.catalogue, &place.region);
         let offer = offer.ok_or_else(|| anyhow::anyhow!("nothing is sold in {}", place.region))?;
         let provider = SimProvider::new(name, clock, self.chance.u64(..), self.trace.clone());
@@ -187,15 +205,9 @@ impl SimMesh {
             provider,
             sight: Sight::default(),
             machines: Vec::new(),
+            operator,
             offer,
         });
-        for other in 0..number {
-            for (a, b) in [(number, other), (other, number)] {
-                let delay = self.round_trips[&(a, b)] / 2;
-                let hosts = (self.datacenters[a].host, self.datacenters[b].host);
-                self.world.network().link(hosts.0, hosts.1, |link| link.delay = delay);
-            }
-        }
         Ok(())
     }
 
@@ -238,7 +250,7 @@ impl SimMesh {
         let software: Software = Box::new(move || {
             let (config, sight) = (config.clone(), sight.clone());
             let mut seeds = seeds.lock().unwrap_or_else(PoisonError::into_inner);
-            let (seed, mut delays) = (seeds.u64(..), Mutex::new(seeds.fork()));
+            let (seed, delays) = (seeds.u64(..), Mutex::new(seeds.fork()));
             let sync_us = Arc::clone(&sync_us);
             let delay = move || {
                 let longest = sync_us.load(Ordering::Relaxed).max(1);
@@ -268,6 +280,24 @@ impl SimMesh {
             })
         });
         self.world.install(host, software);
+        Ok(())
+    }
+
+    fn install_operator(&mut self, number: usize) -> anyhow::Result<()> {
+        let (name, host) = (NAMES[number], self.datacenters[number].operator);
+        let identity = Identity { domain: DOMAIN.parse()?, role: Role::Operator(name.parse()?) };
+        let network = self.world.network().clone();
+        let (ledger, chance) = (self.ledger.clone(), Mutex::new(self.chance.fork()));
+        let mut coordinators: Vec<String> =
+            self.founders.values().map(|member| member.address.clone()).collect();
+        coordinators.swap(0, number);
+        self.world.install(host, Box::new(move || {
+            let transport =
+                SimTransport { network: network.clone(), host, identity: identity.clone() };
+            let chance = chance.lock().unwrap_or_else(PoisonError::into_inner).fork();
+            let (transport, who) = (Arc::new(transport), format!("operator.{name}"));
+            Box::pin(clients::operate(who, transport, coordinators.clone(), ledger.clone(), chance))
+        }));
         Ok(())
     }
 
@@ -324,12 +354,8 @@ impl SimMesh {
         }
     }
 
-    fn hosts(&self) -> Vec<HostId> {
-        let of = |datacenter: &Datacenter| {
-            let machines = datacenter.machines.iter().map(|machine| machine.host);
-            std::iter::once(datacenter.host).chain(machines).collect::<Vec<_>>()
-        };
-        self.datacenters.iter().flat_map(of).collect()
+    pub(crate) fn hosts(&self) -> Vec<HostId> {
+        self.datacenters.iter().flat_map(Datacenter::hosts).collect()
     }
 
     /// Ends a coordinator as `death` does, leaving on its disk what that may leave.
@@ -357,8 +383,8 @@ impl SimMesh {
         self.world.end(machine.host, death);
     }
 
-    /// One tick: time, what was bought, what has to be started again. Returns whether copies began or ended.
-    pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
+    /// One tick: time, what was bought, what has to be started again.
+    pub(crate) fn step(&mut self) -> anyhow::Result<()> {
         for (host, outcome) in self.world.step() {
             let coordinator = self.datacenters.iter().find(|found| found.host == host);
             if let Some(datacenter) = coordinator {
@@ -384,10 +410,9 @@ impl SimMesh {
                 self.world.start(host);
             }
         }
-        let mut changed = false;
         for machine in self.datacenters.iter().flat_map(|datacenter| &datacenter.machines) {
-            changed |= machine.units.step();
+            machine.units.step();
         }
-        Ok(changed)
+        Ok(())
     }
 }

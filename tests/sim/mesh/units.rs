@@ -38,6 +38,10 @@ struct State {
     units: BTreeMap<InstanceId, Unit>,
     /// The newest that was ever told to stop, of each.
     stopped: BTreeMap<InstanceId, (u64, u64)>,
+    /// Copies that have ended and were not asked about yet.
+    ended: Vec<(InstanceId, Copy, End)>,
+    /// Whether a copy has begun or ended since somebody asked.
+    changed: bool,
 }
 
 struct Unit {
@@ -57,10 +61,17 @@ pub(crate) struct Copy {
     pub(crate) singleton: bool,
 }
 
+impl Unit {
+    fn copy(&self) -> Copy {
+        Copy { epoch: self.assignment.epoch, singleton: self.assignment.singleton }
+    }
+}
+
 impl Units {
     pub(crate) fn new(machine: &str, clock: MachineClock, seed: u64, trace: Trace) -> Self {
         let chance = fastrand::Rng::with_seed(seed);
-        let state = State { chance, units: BTreeMap::new(), stopped: BTreeMap::new() };
+        let (units, stopped) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { chance, units, stopped, ended: Vec::new(), changed: false };
         Self {
             machine: machine.into(),
             clock,
@@ -78,11 +89,14 @@ impl Units {
     pub(crate) fn running(&self) -> BTreeMap<InstanceId, Copy> {
         let state = self.state();
         let running = state.units.iter().filter(|(_, unit)| unit.end.is_none());
-        let copy = |unit: &Unit| Copy {
-            epoch: unit.assignment.epoch,
-            singleton: unit.assignment.singleton,
-        };
-        running.map(|(id, unit)| (id.clone(), copy(unit))).collect()
+        running.map(|(id, unit)| (id.clone(), unit.copy())).collect()
+    }
+
+    /// Whether a copy has begun or ended since this was last asked, and those that have ended.
+    pub(crate) fn changes(&self) -> Option<Vec<(InstanceId, Copy, End)>> {
+        let mut state = self.state();
+        let ended = std::mem::take(&mut state.ended);
+        std::mem::take(&mut state.changed).then_some(ended)
     }
 
     /// The machine has lost its power.
@@ -95,8 +109,8 @@ impl Units {
         self.publish(&state);
     }
 
-    /// The guards and the processes do what is due. Returns whether anything has begun or ended.
-    pub(crate) fn step(&self) -> bool {
+    /// The guards and the processes do what is due.
+    pub(crate) fn step(&self) {
         let now = self.clock.boot();
         let mut state = self.state();
         let State { chance, units, .. } = &mut *state;
@@ -119,7 +133,6 @@ impl Units {
         if !over.is_empty() {
             self.publish(&state);
         }
-        !over.is_empty()
     }
 
     fn finish(&self, state: &mut State, id: &InstanceId, end: End) {
@@ -131,7 +144,10 @@ impl Units {
             End::Fenced => RunState::Fenced,
             End::Lost => RunState::Failed,
         };
-        let epoch = unit.assignment.epoch;
+        let copy = unit.copy();
+        state.ended.push((id.clone(), copy, end));
+        state.changed = true;
+        let epoch = copy.epoch;
         self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} ends: {end:?}"));
     }
 
@@ -144,7 +160,7 @@ impl Units {
     fn stop_one(&self, id: &InstanceId, epoch: u64) {
         let now = self.clock.boot();
         let mut state = self.state();
-        let State { chance, units, stopped } = &mut *state;
+        let State { chance, units, stopped, .. } = &mut *state;
         let Some(unit) = units.get_mut(id).filter(|unit| unit.assignment.epoch <= epoch) else {
             return;
         };
@@ -199,6 +215,7 @@ impl Units {
         let unit = Unit { assignment, status, end, deadline, ending: None };
         let mut state = self.state();
         state.units.insert(id.clone(), unit);
+        state.changed = true;
         self.publish(&state);
         let how = if late { "is fenced before it starts" } else { "starts" };
         self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} {how}"));

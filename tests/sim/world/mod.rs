@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, RngSeed, Runtime};
 use tokio::task::JoinHandle;
 
 pub(crate) use self::clock::MachineClock;
-pub(crate) use self::network::{HostId, Link, Network, SimTransport};
+pub(crate) use self::network::{HostId, Network, SimTransport};
 use crate::trace::Trace;
 
 /// How far every process runs before the next one has its turn. No message is faster.
