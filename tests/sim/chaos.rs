@@ -15,7 +15,9 @@ use crate::world::{Death, HostId};
 const FAULTS_MAX: usize = 3;
 /// The longest pause between the beginnings of two faults, and the longest fault, in seconds.
 const PAUSE_S: u64 = 15;
-const LASTS_S: u64 = 60;
+const LASTS_S: f64 = 60.0;
+/// The shortest fault, in seconds. Short ones are as likely as long ones: their length is drawn on a logarithmic scale.
+const LASTS_S_MIN: f64 = 0.3;
 /// How long a sync takes where the disk is well, at the most, and where it is not; in microseconds.
 const SYNC_US: u64 = 2_000;
 const SLOW_SYNC_US: u64 = 600_000;
@@ -38,6 +40,8 @@ enum Fault {
     /// So many of a thousand messages between two datacenters are lost.
     Lossy(usize, usize, u32),
     CrashCoordinator(usize, Death),
+    /// It is asked to end, and starts again a moment later.
+    StopCoordinator(usize),
     FreezeCoordinator(usize),
     CrashMachine(usize, usize, Death),
     FreezeAgent(usize, usize),
@@ -58,7 +62,7 @@ pub(crate) struct Chaos {
     next: Duration,
     active: Vec<(Duration, Fault)>,
     /// How often a process or a machine was ended.
-    pub(crate) crashes: u32,
+    pub(crate) crashes: u64,
 }
 
 impl Chaos {
@@ -81,8 +85,8 @@ impl Chaos {
             let fault = self.draw(mesh);
             self.trace.note("chaos", format_args!("begins {fault:?}"));
             self.crashes += begin(&fault, mesh);
-            let lasts = self.chance.u64(500..LASTS_S * 1_000);
-            self.active.push((now + Duration::from_millis(lasts), fault));
+            let lasts = LASTS_S_MIN * (LASTS_S / LASTS_S_MIN).powf(self.chance.f64());
+            self.active.push((now + Duration::from_secs_f64(lasts), fault));
             self.next = now + Duration::from_millis(self.chance.u64(..PAUSE_S * 1_000));
         }
         if begins || !over.is_empty() {
@@ -116,7 +120,8 @@ impl Chaos {
             24..32 => Fault::CutMachine(a, machine, chance.bool()),
             32..37 => Fault::Slow(a, b, chance.u64(50..1_500)),
             37..42 => Fault::Lossy(a, b, chance.u32(10..400)),
-            42..54 => Fault::CrashCoordinator(a, death),
+            42..52 => Fault::CrashCoordinator(a, death),
+            52..54 => Fault::StopCoordinator(a),
             54..62 => Fault::FreezeCoordinator(a),
             62..70 => Fault::CrashMachine(a, machine, death),
             70..78 => Fault::FreezeAgent(a, machine),
@@ -133,7 +138,8 @@ impl Chaos {
 
     /// Makes every link what the distance and the present faults make it.
     pub(crate) fn links(&self, mesh: &SimMesh) {
-        let place = |number: usize| mesh.datacenters[number].hosts().map(move |host| (number, host));
+        let place =
+            |number: usize| mesh.datacenters[number].hosts().map(move |host| (number, host));
         let hosts: Vec<_> = (0..mesh.datacenters.len()).flat_map(place).collect();
         for (a, from) in &hosts {
             for (b, to) in hosts.iter().filter(|(_, to)| to != from) {
@@ -182,7 +188,7 @@ impl Fault {
 }
 
 /// Begins a fault, and says how many processes or machines that ended.
-fn begin(fault: &Fault, mesh: &mut SimMesh) -> u32 {
+fn begin(fault: &Fault, mesh: &mut SimMesh) -> u64 {
     match *fault {
         Fault::CrashCoordinator(a, death) => mesh.end_coordinator(a, death),
         Fault::CrashMachine(a, machine, death) => mesh.end_agent(a, machine, death),
@@ -192,6 +198,7 @@ fn begin(fault: &Fault, mesh: &mut SimMesh) -> u32 {
                 mesh.end_agent(a, machine, Death::PowerCut);
             }
         }
+        Fault::StopCoordinator(a) => mesh.datacenters[a].sight.stop(),
         Fault::FreezeCoordinator(a) => mesh.world.freeze(mesh.datacenters[a].host, true),
         Fault::FreezeAgent(a, machine) => {
             mesh.world.freeze(mesh.datacenters[a].machines[machine].host, true);
@@ -209,11 +216,9 @@ fn begin(fault: &Fault, mesh: &mut SimMesh) -> u32 {
         | Fault::Slow(..)
         | Fault::Lossy(..) => {}
     }
-    let crash = matches!(
-        fault,
-        Fault::CrashCoordinator(..) | Fault::CrashMachine(..) | Fault::Blackout(_)
-    );
-    u32::from(crash)
+    let crash =
+        matches!(fault, Fault::CrashCoordinator(..) | Fault::CrashMachine(..) | Fault::Blackout(_));
+    u64::from(crash)
 }
 
 fn undo(fault: &Fault, mesh: &mut SimMesh) {

@@ -3,6 +3,7 @@
 //!
 //! One process runs one seed: openraft, h2 and tokio keep state that a second run in the same process would see.
 
+mod campaign;
 mod chaos;
 mod history;
 mod mesh;
@@ -17,41 +18,145 @@ compile_error!(
      .cargo/config.toml sets it, unless RUSTFLAGS in the environment replaces it"
 );
 
-use clap::Parser;
+use std::ops::RangeInclusive;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// Runs one simulated mesh.
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use kato_core::Flaw;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::campaign::Campaign;
+use crate::trace::Trace;
+
+/// How long one tick may take in true time: what takes longer spins.
+const SPINS: Duration = Duration::from_secs(30);
+
+/// Runs simulated meshes in which much goes wrong, and says which promise broke.
 #[derive(Parser)]
 struct Arguments {
-    /// The seed of the run.
+    /// Run this seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print every event of the run, not only its fingerprint.
+    /// Run all of these seeds instead, each in a process of its own: `1..200`.
+    #[arg(long, value_parser = parse_seeds, conflicts_with_all = ["seed", "trace", "json"])]
+    seeds: Option<RangeInclusive<u64>>,
+    /// How many at a time; as many as there are processors.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Print every event of the run.
     #[arg(long)]
     trace: bool,
-    /// Print what the coordinators and agents log.
+    /// Say what came of it as JSON.
     #[arg(long)]
-    log: bool,
+    json: bool,
+    /// Make a mistake that some seed must find: unsynced-vote, stale-leader-read, grant-without-read-index,
+    /// inherited-wait or kept-epoch.
+    #[arg(long)]
+    flaw: Option<Flaw>,
+}
+
+fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>> {
+    let (first, last) = text.split_once("..").context("write FIRST..LAST, both included")?;
+    Ok(first.parse()?..=last.trim_start_matches('=').parse()?)
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    match &arguments.seeds {
+        Some(seeds) => many(&arguments, seeds.clone()),
+        None => one(&arguments),
+    }
+}
+
+/// Runs many seeds; fails if one breaks a promise, or if too little happened. With a flaw it is the other way round.
+#[allow(clippy::print_stdout)]
+fn many(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.unwrap_or(processors);
+    let campaign = Campaign::run(seeds, jobs, arguments.flaw)?;
+    if let Some(flaw) = arguments.flaw {
+        let Some((seed, broken)) = campaign.broken().first_key_value() else {
+            println!("{}: no seed found it", flaw.name());
+            return Ok(ExitCode::FAILURE);
+        };
+        println!("{}: seed {seed} found it: {broken}", flaw.name());
+        return Ok(ExitCode::SUCCESS);
+    }
+    campaign.print();
+    let quiet = campaign.too_quiet();
+    quiet.iter().for_each(|little| println!("too quiet: {little}"));
+    let good = campaign.broken().is_empty() && quiet.is_empty();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[allow(clippy::print_stdout)]
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    if arguments.log {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).without_time().init();
+fn one(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(flaw) = arguments.flaw {
+        flaw.make();
     }
-    let trace = trace::Trace::new(arguments.trace);
-    let directory = tempfile::tempdir()?;
+    let trace = Trace::new(arguments.trace);
+    log_into(&trace);
     let seed = arguments.seed;
-    let began = std::time::Instant::now();
-    let outcome = run::run(seed, directory.path().to_owned(), &trace);
-    let (events, fingerprint) = trace.fingerprint();
-    println!("seed {seed}: {events} events, fingerprint {fingerprint:08x} {:?}", began.elapsed());
-    match outcome {
-        Ok(outcome) => println!("{outcome:?}"),
-        Err(error) => {
-            println!("{error}");
-            std::process::exit(1);
+    watch_over(trace.clone(), seed)?;
+    std::panic::set_hook(Box::new(|panic| {
+        println!("panics: {panic}");
+        std::process::exit(1);
+    }));
+    let directory = tempfile::tempdir()?;
+    let outcome = match run::run(seed, directory.path().to_owned(), &trace) {
+        Ok(outcome) => outcome,
+        Err(broken) => {
+            println!("{broken}");
+            return Ok(ExitCode::FAILURE);
         }
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string(&outcome)?);
+        return Ok(ExitCode::SUCCESS);
     }
+    let (events, fingerprint) = trace.fingerprint();
+    println!("seed {seed}: every promise held; {events} events, fingerprint {fingerprint:08x}");
+    for (what, count) in outcome.rows() {
+        println!("{what:>24} {count:>8}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the product logs becomes part of the trace.
+fn log_into(trace: &Trace) {
+    let logged = trace.clone();
+    // openraft's own lines have the true time in them.
+    let ours = Targets::new().with_default(LevelFilter::OFF).with_target("kato", Level::INFO);
+    let lines = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || logged.clone());
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+}
+
+/// Ends the process if time stands still: a task that never waits would hold up the run for ever.
+#[allow(clippy::print_stdout)]
+fn watch_over(trace: Trace, seed: u64) -> Result<()> {
+    let seen = AtomicU64::new(u64::MAX);
+    let watching = move || {
+        loop {
+            std::thread::sleep(SPINS);
+            let now = u64::try_from(trace.now().as_millis()).unwrap_or(u64::MAX);
+            if seen.swap(now, Ordering::Relaxed) == now {
+                println!("spins: a task of seed {seed} has not waited since {now} ms");
+                std::process::exit(1);
+            }
+        }
+    };
+    std::thread::Builder::new().name("watch".to_owned()).spawn(watching)?;
     Ok(())
 }

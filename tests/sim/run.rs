@@ -5,29 +5,99 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::chaos::Chaos;
 use crate::history;
 use crate::mesh::SimMesh;
 use crate::trace::Trace;
-use crate::witness::{Counts, Witness};
+use crate::witness::Witness;
 
+/// What a member logs that was sent a snapshot.
+const SNAPSHOT_INSTALLED: &str = "installed a snapshot from the leader";
 /// Before anything goes wrong.
 const CALM: Duration = Duration::from_secs(20);
 /// While things go wrong.
-const CHAOS: Duration = Duration::from_mins(9);
+const CHAOS: Duration = Duration::from_secs(9 * 60 + 40);
+/// How long a mesh must stay whole to be called so.
+const STEADY: Duration = Duration::from_secs(10);
 /// What a mesh is given beside its own waits to be whole again.
 const HEALING: Duration = Duration::from_secs(60);
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    pub(crate) counts: Counts,
-    pub(crate) crashes: u32,
-    pub(crate) calls: usize,
-    pub(crate) simulated: Duration,
+    pub(crate) leader_changes: u64,
+    pub(crate) suspends: u64,
+    pub(crate) losses: u64,
+    pub(crate) moves: u64,
+    pub(crate) handovers: u64,
+    pub(crate) fences: u64,
+    pub(crate) bought: u64,
+    pub(crate) crashes: u64,
+    pub(crate) snapshots: u64,
+    pub(crate) calls: u64,
+    pub(crate) simulated_s: u64,
     /// How long it took until the mesh was whole again.
-    pub(crate) healed: Duration,
+    pub(crate) healed_s: u64,
+    pub(crate) cpu_ms: u64,
+}
+
+impl Outcome {
+    /// Nothing happened.
+    pub(crate) const NONE: Self = Self {
+        leader_changes: 0,
+        suspends: 0,
+        losses: 0,
+        moves: 0,
+        handovers: 0,
+        fences: 0,
+        bought: 0,
+        crashes: 0,
+        snapshots: 0,
+        calls: 0,
+        simulated_s: 0,
+        healed_s: 0,
+        cpu_ms: 0,
+    };
+
+    /// All numbers, each with its name.
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 13] {
+        [
+            ("leader changes", self.leader_changes),
+            ("machines suspended", self.suspends),
+            ("datacenters lost", self.losses),
+            ("instances moved", self.moves),
+            ("singletons handed over", self.handovers),
+            ("copies fenced", self.fences),
+            ("machines bought", self.bought),
+            ("crashes", self.crashes),
+            ("snapshots installed", self.snapshots),
+            ("operators' calls", self.calls),
+            ("simulated seconds", self.simulated_s),
+            ("seconds to heal", self.healed_s),
+            ("processor ms", self.cpu_ms),
+        ]
+    }
+
+    /// Both together.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            leader_changes: self.leader_changes + other.leader_changes,
+            suspends: self.suspends + other.suspends,
+            losses: self.losses + other.losses,
+            moves: self.moves + other.moves,
+            handovers: self.handovers + other.handovers,
+            fences: self.fences + other.fences,
+            bought: self.bought + other.bought,
+            crashes: self.crashes + other.crashes,
+            snapshots: self.snapshots + other.snapshots,
+            calls: self.calls + other.calls,
+            simulated_s: self.simulated_s + other.simulated_s,
+            healed_s: self.healed_s + other.healed_s,
+            cpu_ms: self.cpu_ms + other.cpu_ms,
+        }
+    }
 }
 
 /// Runs a seed. An error is a broken promise, and where it was broken.
@@ -35,12 +105,11 @@ pub(crate) fn run(seed: u64, directory: PathBuf, trace: &Trace) -> Result<Outcom
     let mut mesh = SimMesh::new(seed, 3, directory, trace.clone())?;
     let mut chaos = Chaos::new(mesh.chance.u64(..), CALM, trace.clone());
     let mut witness = Witness::default();
-    let began = trace.now();
     chaos.links(&mesh);
     mesh.start_all();
     while mesh.world.now() < CALM + CHAOS {
         chaos.step(&mut mesh);
-        step(&mut mesh, &mut witness)?;
+        step(&mut mesh, &mut witness, trace)?;
     }
     chaos.end(&mut mesh);
     mesh.ledger.rest();
@@ -49,11 +118,21 @@ pub(crate) fn run(seed: u64, directory: PathBuf, trace: &Trace) -> Result<Outcom
     let mut missing = String::new();
     let mut healed = None;
     while mesh.world.now() < healing + longest {
-        step(&mut mesh, &mut witness)?;
+        step(&mut mesh, &mut witness, trace)?;
         if mesh.world.now().as_millis().is_multiple_of(1_000) {
             match mesh.missing(&witness) {
-                None => healed = healed.or(Some(mesh.world.now() - healing)),
-                Some(what) => (missing, healed) = (what, None),
+                None => {
+                    let since = *healed.get_or_insert(mesh.world.now());
+                    if mesh.world.now() >= since + STEADY {
+                        break;
+                    }
+                }
+                Some(what) => {
+                    if what != missing {
+                        trace.note("mesh", format_args!("is not whole: {what}"));
+                    }
+                    (missing, healed) = (what, None);
+                }
             }
         }
     }
@@ -64,16 +143,25 @@ pub(crate) fn run(seed: u64, directory: PathBuf, trace: &Trace) -> Result<Outcom
     let wrong = history::inexplicable(&calls);
     ensure!(wrong.is_empty(), "linearizable: the history of registers {wrong:?} is not");
     Ok(Outcome {
-        counts: witness.counts,
         crashes: chaos.crashes,
-        calls: calls.len(),
-        simulated: mesh.world.now() - began,
-        healed,
+        snapshots: trace.count_of(SNAPSHOT_INSTALLED),
+        calls: calls.len() as u64,
+        simulated_s: mesh.world.now().as_secs(),
+        healed_s: (healed - healing).as_secs(),
+        cpu_ms: cpu_ms(),
+        ..witness.counts
     })
 }
 
-fn step(mesh: &mut SimMesh, witness: &mut Witness) -> Result<()> {
+/// The processor's time that this process has taken.
+fn cpu_ms() -> u64 {
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let ms = taken.tv_sec * 1_000 + taken.tv_nsec / 1_000_000;
+    u64::try_from(ms).unwrap_or_default()
+}
+
+fn step(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
     mesh.step()?;
     let now = mesh.world.now();
-    witness.look(mesh).map_err(|broken| anyhow::anyhow!("{broken}, at {now:?}"))
+    witness.look(mesh, trace).map_err(|broken| anyhow::anyhow!("{broken}, at {now:?}"))
 }

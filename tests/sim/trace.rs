@@ -1,7 +1,9 @@
 //! Everything that happened in a run, with its true time: two runs of one seed must give the same text. Only its
 //! fingerprint is kept, unless somebody wants to read it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +16,12 @@ pub(crate) struct Trace {
 #[derive(Debug, Default)]
 struct State {
     now: Duration,
+    /// Whose turn it is.
+    host: Arc<str>,
     events: u64,
     fingerprint: u32,
+    /// How often each of the lines that are counted was logged.
+    logged: BTreeMap<String, u64>,
     /// Whether events are printed as they come.
     shown: bool,
 }
@@ -32,6 +38,11 @@ impl Trace {
     /// Time passes.
     pub(crate) fn set(&self, now: Duration) {
         self.state().now = now;
+    }
+
+    /// It is a host's turn: what is logged from now on is its.
+    pub(crate) fn turn(&self, host: &Arc<str>) {
+        self.state().host = Arc::clone(host);
     }
 
     /// The true time.
@@ -52,10 +63,34 @@ impl Trace {
         }
     }
 
+    /// How many logged lines have had this in them.
+    pub(crate) fn count_of(&self, text: &str) -> u64 {
+        let state = self.state();
+        let with = state.logged.iter().filter(|(message, _)| message.contains(text));
+        with.map(|(_, count)| count).sum()
+    }
+
     /// How many events there were, and their checksum.
     pub(crate) fn fingerprint(&self) -> (u64, u32) {
         let state = self.state();
         (state.events, state.fingerprint)
+    }
+}
+
+/// What the product logs becomes part of the trace.
+impl io::Write for Trace {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let host = Arc::clone(&self.state().host);
+        let line_text = String::from_utf8_lossy(line);
+        self.note(&host, format_args!("logs {}", line_text.trim()));
+        // Lines end in what differs from one to the next.
+        let message = line_text.split('=').next().unwrap_or_default().to_owned();
+        *self.state().logged.entry(message).or_default() += 1;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -7,33 +7,24 @@ use kato_agent::sandbox::verdict::End;
 use kato_core::{Health, InstanceId, MachineId, OrderId, State, invariant};
 use kato_raft::View;
 
-use crate::mesh::{SimMesh, units::Copy};
+use crate::mesh::SimMesh;
+use crate::mesh::units::Copy;
+use crate::run::Outcome;
+use crate::trace::Trace;
 
 /// States that are kept for comparison.
 const STATES_MAX: usize = 2_000;
 
-/// How much has happened.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) leader_changes: u32,
-    pub(crate) suspends: u32,
-    pub(crate) losses: u32,
-    pub(crate) moves: u32,
-    pub(crate) handovers: u32,
-    pub(crate) fences: u32,
-    pub(crate) machines_bought: u32,
-}
-
 /// What was seen so far.
 #[derive(Default)]
 pub(crate) struct Witness {
-    pub(crate) counts: Counts,
+    pub(crate) counts: Outcome,
     /// States by the last log entry in them.
     states: BTreeMap<u64, State>,
     /// The newest one.
     newest: View,
     /// Who led in each term.
-    leaders: BTreeMap<u64, &'static str>,
+    leaders: BTreeSet<(u64, &'static str)>,
     /// Where each placement has run, by its epoch.
     ran_on: BTreeMap<(InstanceId, u64), MachineId>,
     /// Where each singleton ran last.
@@ -49,13 +40,14 @@ impl Witness {
     }
 
     /// Looks at everything that has changed; an error is a broken promise.
-    pub(crate) fn look(&mut self, mesh: &SimMesh) -> Result<(), String> {
+    pub(crate) fn look(&mut self, mesh: &SimMesh, trace: &Trace) -> Result<(), String> {
         for datacenter in &mesh.datacenters {
             if let Some((view, leadership)) = datacenter.sight.changes() {
-                if leadership.here {
-                    self.lead(leadership.term, datacenter.name)?;
+                // A term may have two leaders, one after the other: a vote for a larger number overrules it.
+                if leadership.here && self.leaders.insert((leadership.term, datacenter.name)) {
+                    self.counts.leader_changes += 1;
                 }
-                self.compare(datacenter.name, view)?;
+                self.compare(datacenter.name, view, trace)?;
             }
         }
         let mut changed = false;
@@ -63,29 +55,15 @@ impl Witness {
             let Some(ended) = machine.units.changes() else { continue };
             changed = true;
             for (instance, copy, end) in ended {
-                self.counts.fences += u32::from(end == End::Fenced);
+                self.counts.fences += u64::from(end == End::Fenced);
                 self.ended(&machine.id, &instance, copy, end)?;
             }
         }
         if changed { self.copies(mesh) } else { Ok(()) }
     }
 
-    fn lead(&mut self, term: u64, name: &'static str) -> Result<(), String> {
-        match self.leaders.entry(term) {
-            Entry::Vacant(free) => {
-                free.insert(name);
-                self.counts.leader_changes += 1;
-                Ok(())
-            }
-            Entry::Occupied(known) if *known.get() == name => Ok(()),
-            Entry::Occupied(known) => {
-                Err(format!("one-leader: {name} and {} lead in term {term}", known.get()))
-            }
-        }
-    }
-
     /// Compares a coordinator's state with what others have shown.
-    fn compare(&mut self, name: &str, view: View) -> Result<(), String> {
+    fn compare(&mut self, name: &str, view: View, trace: &Trace) -> Result<(), String> {
         if let Some(known) = self.states.get(&view.index) {
             if *known != view.state {
                 let index = view.index;
@@ -101,14 +79,19 @@ impl Witness {
             self.states.pop_first();
         }
         if view.index > self.newest.index {
-            self.advance(view)?;
+            self.advance(view, trace)?;
         }
         Ok(())
     }
 
     /// Compares the newest state with the newest one before.
-    fn advance(&mut self, view: View) -> Result<(), String> {
+    fn advance(&mut self, view: View, trace: &Trace) -> Result<(), String> {
         let (before, after) = (&self.newest.state, &view.state);
+        let news = after.events.iter().rev().take_while(|event| event.revision > before.revision);
+        for event in news.collect::<Vec<_>>().into_iter().rev() {
+            let (kind, subject, message) = (event.kind, &event.subject, &event.message);
+            trace.note("mesh", format_args!("commits {kind:?} {subject}: {message}"));
+        }
         for (id, instance) in &after.instances {
             let Some(now) = &instance.placement else { continue };
             let then = before.instances.get(id).and_then(|known| known.placement.as_ref());
@@ -124,13 +107,13 @@ impl Witness {
         for (id, machine) in &after.machines {
             let known = before.machines.get(id);
             let suspended = known.is_some_and(|known| known.suspended.is_some());
-            self.counts.suspends += u32::from(machine.suspended.is_some() && !suspended);
+            self.counts.suspends += u64::from(machine.suspended.is_some() && !suspended);
             if let Some(order) = machine.spec.order
                 && self.joined.insert(order, id.clone()).is_some_and(|joined| joined != *id)
             {
                 return Err(format!("one-order-one-machine: {id} is the second of {order}"));
             }
-            self.counts.machines_bought += u32::from(known.is_none() && machine.spec.order.is_some());
+            self.counts.bought += u64::from(known.is_none() && machine.spec.order.is_some());
         }
         let lost = |state: &State| {
             let lost = state.datacenters.iter();
@@ -139,7 +122,7 @@ impl Witness {
         };
         let (lost_before, lost_now) = (lost(before), lost(after));
         let news = lost_now.difference(&lost_before).count();
-        self.counts.losses += u32::try_from(news).unwrap_or(u32::MAX);
+        self.counts.losses += news as u64;
         if news > 0 && lost_now.len() * 2 > after.datacenters.len() {
             return Err(format!("no-mass-move: {lost_now:?} are lost"));
         }
@@ -186,7 +169,7 @@ impl Witness {
                     continue;
                 }
                 let last = self.last.insert(instance.clone(), machine.id.clone());
-                self.counts.handovers += u32::from(last.is_some_and(|last| last != machine.id));
+                self.counts.handovers += u64::from(last.is_some_and(|last| last != machine.id));
                 match running.entry(instance) {
                     Entry::Vacant(free) => {
                         free.insert((&machine.id, copy));

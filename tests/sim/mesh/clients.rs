@@ -144,7 +144,8 @@ async fn ask(
         Asked::Write(value) | Asked::Create(value) => {
             let source = v1::apply_request::Source::Unit(unit(register, value));
             let expected_revision = matches!(asked, Asked::Create(_)).then_some(0);
-            let request = v1::ApplyRequest { source: Some(source), dry_run: false, expected_revision };
+            let request =
+                v1::ApplyRequest { source: Some(source), dry_run: false, expected_revision };
             client.apply(request).await?;
             Ok(Answer::Done)
         }

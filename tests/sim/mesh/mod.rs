@@ -9,7 +9,7 @@ mod whole;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kato_agent::daemon::{self, Daemon};
@@ -24,8 +24,8 @@ use kato_units::engine::UnitEngine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::provider::SimProvider;
 use self::clients::Ledger;
+pub(crate) use self::provider::SimProvider;
 use self::units::Units;
 use self::wan::{Place, Wan};
 use crate::trace::Trace;
@@ -36,7 +36,7 @@ const PORT: u16 = 7440;
 /// The domain of every simulated mesh.
 pub(crate) const DOMAIN: &str = "demo.com";
 /// Log entries between snapshots: few, so that a member that was away needs one.
-const SNAPSHOT_EVERY: u64 = 200;
+const SNAPSHOT_EVERY: u64 = 20;
 /// Datacenters' names, in the order of their numbers.
 const NAMES: [&str; 5] = ["ams", "bom", "cpt", "dub", "ewr"];
 /// What a process is given after it ended by itself, before it is started again.
@@ -72,31 +72,59 @@ impl Datacenter {
     }
 }
 
-/// A running coordinator's beliefs. Clones share it.
+/// A running coordinator as it is seen from outside. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Sight {
-    seen: Arc<Mutex<Option<(watch::Receiver<View>, watch::Receiver<Leadership>)>>>,
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+struct Seen {
+    views: watch::Receiver<View>,
+    leadership: watch::Receiver<Leadership>,
+    shutdown: CancellationToken,
 }
 
 impl Sight {
-    fn set(&self, seen: Option<(watch::Receiver<View>, watch::Receiver<Leadership>)>) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, coordinator: &Coordinator) {
+        let mesh = coordinator.mesh();
+        let (views, leadership) = (mesh.watch(), mesh.leadership());
+        *self.seen() = Some(Seen { views, leadership, shutdown: coordinator.shutdown() });
+    }
+
+    /// Asks the coordinator to end.
+    pub(crate) fn stop(&self) {
+        if let Some(seen) = &*self.seen() {
+            seen.shutdown.cancel();
+        }
     }
 
     /// The state and who leads, as far as the coordinator knows.
     pub(crate) fn get(&self) -> Option<(View, Leadership)> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_ref().map(|(views, leads)| (views.borrow().clone(), leads.borrow().clone()))
+        let seen = self.seen();
+        seen.as_ref().map(|seen| (seen.views.borrow().clone(), seen.leadership.borrow().clone()))
     }
 
     /// The same, if it has changed since this was last asked.
     pub(crate) fn changes(&self) -> Option<(View, Leadership)> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (views, leads) = seen.as_mut()?;
-        // A sender that is gone has shown its last.
-        let changed = |news: Result<bool, _>| news.unwrap_or(false);
-        let news = changed(views.has_changed()) | changed(leads.has_changed());
-        news.then(|| (views.borrow_and_update().clone(), leads.borrow_and_update().clone()))
+        let mut place = self.seen();
+        let Seen { views, leadership, .. } = place.as_mut()?;
+        let gone = views.has_changed().is_err();
+        let news = gone
+            || views.has_changed().unwrap_or_default()
+            || leadership.has_changed().unwrap_or_default();
+        let both = |views: &mut watch::Receiver<View>, leads: &mut watch::Receiver<Leadership>| {
+            (views.borrow_and_update().clone(), leads.borrow_and_update().clone())
+        };
+        let last = news.then(|| both(views, leadership));
+        if gone {
+            // It has ended, and this was the last that it knew.
+            *place = None;
+        }
+        last
     }
 }
 
@@ -274,8 +302,7 @@ impl SimMesh {
                     format!("{:#}", anyhow::Error::from(error))
                 };
                 let coordinator = Coordinator::start(config, world).await.map_err(text)?;
-                let mesh = coordinator.mesh();
-                sight.set(Some((mesh.watch(), mesh.leadership())));
+                sight.open(&coordinator);
                 coordinator.join().await.map_err(text)
             })
         });
@@ -291,13 +318,22 @@ impl SimMesh {
         let mut coordinators: Vec<String> =
             self.founders.values().map(|member| member.address.clone()).collect();
         coordinators.swap(0, number);
-        self.world.install(host, Box::new(move || {
-            let transport =
-                SimTransport { network: network.clone(), host, identity: identity.clone() };
-            let chance = chance.lock().unwrap_or_else(PoisonError::into_inner).fork();
-            let (transport, who) = (Arc::new(transport), format!("operator.{name}"));
-            Box::pin(clients::operate(who, transport, coordinators.clone(), ledger.clone(), chance))
-        }));
+        self.world.install(
+            host,
+            Box::new(move || {
+                let transport =
+                    SimTransport { network: network.clone(), host, identity: identity.clone() };
+                let chance = chance.lock().unwrap_or_else(PoisonError::into_inner).fork();
+                let (transport, who) = (Arc::new(transport), format!("operator.{name}"));
+                Box::pin(clients::operate(
+                    who,
+                    transport,
+                    coordinators.clone(),
+                    ledger.clone(),
+                    chance,
+                ))
+            }),
+        );
         Ok(())
     }
 
@@ -370,7 +406,6 @@ impl SimMesh {
         let mut disk = datacenter.disk.lock().unwrap_or_else(PoisonError::into_inner);
         *disk = disk.crash(cut, &mut self.chance);
         drop(disk);
-        datacenter.sight.set(None);
         self.world.end(datacenter.host, death);
     }
 
@@ -386,10 +421,6 @@ impl SimMesh {
     /// One tick: time, what was bought, what has to be started again.
     pub(crate) fn step(&mut self) -> anyhow::Result<()> {
         for (host, outcome) in self.world.step() {
-            let coordinator = self.datacenters.iter().find(|found| found.host == host);
-            if let Some(datacenter) = coordinator {
-                datacenter.sight.set(None);
-            }
             if let Err(error) = outcome {
                 tracing::warn!(host = self.world.name(host), error, "a process ended");
             }

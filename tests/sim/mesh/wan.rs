@@ -28,11 +28,6 @@ impl Wan {
         Self { measured: std::fs::read_to_string(Path::new(MEASURED)).ok() }
     }
 
-    /// Whether its round trips were measured.
-    pub(crate) fn is_measured(&self) -> bool {
-        self.measured.is_some()
-    }
-
     /// Some regions in which machines are sold, in an order that `chance` gives.
     pub(crate) fn places(
         chance: &mut fastrand::Rng,

@@ -36,9 +36,9 @@ impl SimMesh {
             if leadership.leader.is_none() {
                 return Some(format!("{} knows no leader", datacenter.name));
             }
-            if view.index < newest.index {
-                let (index, newest) = (view.index, newest.index);
-                return Some(format!("{} has applied {index} of {newest}", datacenter.name));
+            let (known, newest) = (view.state.revision, newest.state.revision);
+            if known < newest {
+                return Some(format!("{} knows revision {known} of {newest}", datacenter.name));
             }
         }
         let state = &newest.state;

@@ -5,6 +5,7 @@
 mod clock;
 mod network;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -40,7 +41,7 @@ pub(crate) struct World {
 }
 
 struct Host {
-    name: String,
+    name: Arc<str>,
     clock: MachineClock,
     software: Software,
     process: Option<Process>,
@@ -80,9 +81,14 @@ impl World {
     ) -> (HostId, MachineClock) {
         let clock = MachineClock::new(rate_ppm, ahead_ms);
         let software: Software = Box::new(|| Box::pin(async { Ok(()) }));
-        let name = name.to_owned();
-        let id = self.network.add(&name);
-        let host = Host { name, clock: clock.clone(), software, process: None, frozen: false };
+        let id = self.network.add(name);
+        let host = Host {
+            name: name.into(),
+            clock: clock.clone(),
+            software,
+            process: None,
+            frozen: false,
+        };
         self.hosts.push(host);
         (id, clock)
     }
@@ -100,6 +106,7 @@ impl World {
             return;
         }
         self.trace.note(&host.name, "starts");
+        self.trace.turn(&host.name);
         self.network.power(id, true);
         host.frozen = false;
         host.start(seed);
@@ -129,14 +136,6 @@ impl World {
         self.hosts[id].clock.clone()
     }
 
-    pub(crate) fn runs(&self, id: HostId) -> bool {
-        self.hosts[id].process.is_some()
-    }
-
-    pub(crate) fn is_frozen(&self, id: HostId) -> bool {
-        self.hosts[id].frozen
-    }
-
     pub(crate) fn name(&self, id: HostId) -> &str {
         &self.hosts[id].name
     }
@@ -148,6 +147,7 @@ impl World {
         let mut ended = Vec::new();
         for (id, host) in self.hosts.iter_mut().enumerate() {
             host.clock.pass(TICK);
+            self.trace.turn(&host.name);
             if let Some(outcome) = host.run() {
                 self.trace.note(&host.name, format_args!("ends: {outcome:?}"));
                 host.process = None;

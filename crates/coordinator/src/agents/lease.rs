@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kato_core::{MachineId, State};
+use kato_core::{Flaw, MachineId, State};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::coordinator_message::Message;
 use kato_raft::Mesh;
@@ -49,7 +49,13 @@ async fn run(mesh: Mesh, agents: Agents, mut waiting: mpsc::Receiver<Wish>) {
     let mut wishes = Vec::new();
     while waiting.recv_many(&mut wishes, WAITING_MAX).await > 0 {
         let batch = std::mem::take(&mut wishes);
-        match mesh.read(READ_TIMEOUT).await {
+        let read = async {
+            if Flaw::GrantWithoutReadIndex.is_made() {
+                return Ok(mesh.stale());
+            }
+            mesh.read(READ_TIMEOUT).await
+        };
+        match read.await {
             Ok(view) => {
                 for wish in batch {
                     if let Some(grant) = grant(&view.state, &wish) {

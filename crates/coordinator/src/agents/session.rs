@@ -7,6 +7,7 @@ use kato_core::{Command, InstanceId, MachineId, Revision, State, Suspension};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as FromAgent;
 use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
+use kato_raft::Error;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
@@ -121,6 +122,9 @@ impl Session {
     async fn assign(&self) {
         let mut views = self.context.mesh.watch();
         while let Err(error) = self.context.mesh.read(DEADLINE).await {
+            if matches!(error, Error::Stopped(_)) {
+                return;
+            }
             tracing::info!(machine = %self.machine, %error, "assignments wait for the mesh");
         }
         let mut sent = None;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{Command, DatacenterName, Health, Machine, MachineId, Revision, State};
+use kato_core::{
+    Command, DatacenterName, Flaw, Health, Machine, MachineId, Revision, State, Timestamp,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +49,9 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
             memory = Memory::new(leadership.term, now);
         }
         memory.see(&view.state, now);
+        if Flaw::InheritedWait.is_made() {
+            memory.inherit(&view.state, now, context.now());
+        }
         let reports = context.reports.all();
         let decided = decide(&view.state, &reports, &memory, context.patience, now);
         let (commands, brake) = match decided {
@@ -90,6 +95,16 @@ impl Memory {
             still.insert(id.clone(), known.copied().unwrap_or((suspended.since, now)));
         }
         (self.suspended, self.leased) = (still, leased);
+    }
+
+    /// A mistake: counts a wait from the time of day at which the datacenter was suspected.
+    fn inherit(&mut self, state: &State, now: Duration, wall: Timestamp) {
+        for (id, (_, since)) in &mut self.suspended {
+            let datacenter = state.datacenters.get(&id.cell.datacenter);
+            if let Some(Health::Suspected { since: at }) = datacenter.map(|found| found.health) {
+                *since = now.saturating_sub(wall.since(at));
+            }
+        }
     }
 
     /// How long a coordinator has been silent since this one leads, by its latest report.

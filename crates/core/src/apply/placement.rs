@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::command::{Place, Target};
 use crate::state::INSTANCES_PER_MACHINE_MAX;
 use crate::{
-    Decision, EventKind, InstanceId, MachineId, OrderId, Placement, Rejection, Resources, Revision,
-    Source, State, Stopping, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
+    Decision, EventKind, Flaw, InstanceId, MachineId, OrderId, Placement, Rejection, Resources,
+    Revision, Source, State, Stopping, Timestamp, Unplaceable, WorkloadName, WorkloadSpec,
 };
 
 impl State {
@@ -124,9 +124,11 @@ impl State {
         let Some(workload) = self.workloads.get(name) else { return };
         let now = self.time;
         let (generation, request) = (workload.generation, workload.spec.request);
+        let before = self.instances.get(&id).and_then(crate::Instance::epoch);
         let from = self.release(&id);
         // Every placement has its own revision, so that no two epochs are equal.
-        let epoch = self.advance();
+        let fresh = self.advance();
+        let epoch = before.filter(|_| Flaw::KeptEpoch.is_made()).unwrap_or(fresh);
         let order = (target.quote.source == Source::Buy).then_some(OrderId(epoch.0));
         if let Some(order) = order {
             self.place_order(order, &target.cell, &target.quote.offer, &id);

@@ -127,6 +127,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         }
         let state = self.snapshots.install(meta, &snapshot)?;
         self.restore(meta, state);
+        tracing::info!(entry = self.view.index, "installed a snapshot from the leader");
         Ok(())
     }
 

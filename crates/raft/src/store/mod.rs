@@ -12,6 +12,7 @@ use std::io;
 use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kato_core::Flaw;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend};
 
@@ -117,6 +118,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        if Flaw::UnsyncedVote.is_made() {
+            self.memory().change(&Change::Vote(*vote));
+            self.shared.writer.lazily(Change::Vote(*vote));
+            return Ok(());
+        }
         self.change(Change::Vote(*vote)).await
     }
 
