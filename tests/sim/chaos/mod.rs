@@ -1,15 +1,18 @@
 //! What goes wrong: faults of the network, of processes, machines, disks, clocks and providers, drawn at random, a few
 //! at a time, and all of them made good at the end.
 
+mod amnesia;
+
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kato_raft::rig::Fault as DiskFault;
 
+use self::amnesia::Amnesia;
 use crate::mesh::SimMesh;
 use crate::trace::Trace;
-use crate::world::{Death, HostId};
+use crate::world::{Death, HostId, TICK};
 
 /// Faults that last at the same time.
 const FAULTS_MAX: usize = 3;
@@ -18,6 +21,8 @@ const PAUSE_S: u64 = 15;
 const LASTS_S: f64 = 60.0;
 /// The shortest fault, in seconds. Short ones are as likely as long ones: their length is drawn on a logarithmic scale.
 const LASTS_S_MIN: f64 = 0.3;
+/// How often the leader forgets, on average.
+const AMNESIA_EVERY: Duration = Duration::from_mins(2);
 /// How long a sync takes where the disk is well, at the most, and where it is not; in microseconds.
 const SYNC_US: u64 = 2_000;
 const SLOW_SYNC_US: u64 = 600_000;
@@ -61,6 +66,7 @@ pub(crate) struct Chaos {
     trace: Trace,
     next: Duration,
     active: Vec<(Duration, Fault)>,
+    amnesia: Option<Amnesia>,
     /// How often a process or a machine was ended.
     pub(crate) crashes: u64,
 }
@@ -68,7 +74,7 @@ pub(crate) struct Chaos {
 impl Chaos {
     pub(crate) fn new(seed: u64, first: Duration, trace: Trace) -> Self {
         let chance = fastrand::Rng::with_seed(seed);
-        Self { chance, trace, next: first, active: Vec::new(), crashes: 0 }
+        Self { chance, trace, next: first, active: Vec::new(), amnesia: None, crashes: 0 }
     }
 
     /// Ends and begins what is due.
@@ -89,9 +95,30 @@ impl Chaos {
             self.active.push((now + Duration::from_secs_f64(lasts), fault));
             self.next = now + Duration::from_millis(self.chance.u64(..PAUSE_S * 1_000));
         }
-        if begins || !over.is_empty() {
+        if self.court(mesh) || begins || !over.is_empty() {
             self.links(mesh);
         }
+    }
+
+    /// Begins and goes on with an amnesia; tells whether links change with that.
+    fn court(&mut self, mesh: &mut SimMesh) -> bool {
+        if let Some(amnesia) = &mut self.amnesia {
+            let changes = amnesia.step(mesh);
+            if amnesia.is_over() {
+                self.amnesia = None;
+            }
+            return changes;
+        }
+        let ticks = AMNESIA_EVERY.as_millis() / TICK.as_millis();
+        if self.chance.u32(..u32::try_from(ticks).unwrap_or(u32::MAX)) > 0 {
+            return false;
+        }
+        self.amnesia = Amnesia::begin(mesh);
+        if let Some(amnesia) = &self.amnesia {
+            self.crashes += 1;
+            self.trace.note("chaos", format_args!("begins {amnesia:?}"));
+        }
+        self.amnesia.is_some()
     }
 
     /// Makes everything good.
@@ -100,6 +127,7 @@ impl Chaos {
             self.trace.note("chaos", format_args!("ends {fault:?}"));
             undo(&fault, mesh);
         }
+        self.amnesia = None;
         self.links(mesh);
         mesh.start_all();
     }
@@ -147,7 +175,8 @@ impl Chaos {
                 mesh.world.network().link(*from, *to, |link| {
                     (link.delay, link.loss_permille) = (between, 0);
                     let faults = self.active.iter().map(|(_, fault)| fault);
-                    link.cut = faults.clone().any(|f| f.cuts(mesh, (*a, *from), (*b, *to)));
+                    link.cut = faults.clone().any(|f| f.cuts(mesh, (*a, *from), (*b, *to)))
+                        || self.amnesia.as_ref().is_some_and(|amnesia| amnesia.cuts(*a, *b));
                     for fault in faults {
                         match fault {
                             Fault::Slow(x, y, ms) if is_pair(*a, *b, *x, *y) => {
