@@ -48,6 +48,9 @@ struct Arguments {
     /// Run all of these seeds instead, each in a process of its own: `1..200`.
     #[arg(long, value_parser = parse_seeds, conflicts_with_all = ["seed", "trace", "json"])]
     seeds: Option<RangeInclusive<u64>>,
+    /// For how many simulated minutes things go wrong.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
     /// How many at a time; as many as there are processors.
     #[arg(long)]
     jobs: Option<usize>,
@@ -111,7 +114,7 @@ fn one(arguments: &Arguments) -> Result<ExitCode> {
         std::process::exit(1);
     }));
     let directory = tempfile::tempdir()?;
-    let outcome = match run::run(seed, directory.path().to_owned(), &trace) {
+    let outcome = match run::run(seed, arguments.minutes, directory.path().to_owned(), &trace) {
         Ok(outcome) => outcome,
         Err(broken) => {
             println!("{broken}");
@@ -146,12 +149,12 @@ fn log_into(trace: &Trace) {
 /// Ends the process if time stands still: a task that never waits would hold up the run for ever.
 #[allow(clippy::print_stdout)]
 fn watch_over(trace: Trace, seed: u64) -> Result<()> {
-    let seen = AtomicU64::new(u64::MAX);
+    let last = AtomicU64::new(u64::MAX);
     let watching = move || {
         loop {
             std::thread::sleep(SPINS);
             let now = u64::try_from(trace.now().as_millis()).unwrap_or(u64::MAX);
-            if seen.swap(now, Ordering::Relaxed) == now {
+            if last.swap(now, Ordering::Relaxed) == now {
                 println!("spins: a task of seed {seed} has not waited since {now} ms");
                 std::process::exit(1);
             }

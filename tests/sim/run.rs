@@ -17,12 +17,10 @@ use crate::witness::Witness;
 const SNAPSHOT_INSTALLED: &str = "installed a snapshot from the leader";
 /// Before anything goes wrong.
 const CALM: Duration = Duration::from_secs(20);
-/// While things go wrong.
-const CHAOS: Duration = Duration::from_secs(9 * 60 + 40);
 /// How long a mesh must stay whole to be called so.
 const STEADY: Duration = Duration::from_secs(10);
 /// What a mesh is given beside its own waits to be whole again.
-const HEALING: Duration = Duration::from_secs(60);
+const HEALING: Duration = Duration::from_mins(1);
 
 /// What came of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -100,14 +98,14 @@ impl Outcome {
     }
 }
 
-/// Runs a seed. An error is a broken promise, and where it was broken.
-pub(crate) fn run(seed: u64, directory: PathBuf, trace: &Trace) -> Result<Outcome> {
+/// Runs a seed, in which things go wrong for so many minutes. An error is a broken promise, and where it was broken.
+pub(crate) fn run(seed: u64, minutes: u64, directory: PathBuf, trace: &Trace) -> Result<Outcome> {
     let mut mesh = SimMesh::new(seed, 3, directory, trace.clone())?;
     let mut chaos = Chaos::new(mesh.chance.u64(..), CALM, trace.clone());
     let mut witness = Witness::default();
     chaos.links(&mesh);
     mesh.start_all();
-    while mesh.world.now() < CALM + CHAOS {
+    while mesh.world.now() < CALM + Duration::from_mins(minutes) {
         chaos.step(&mut mesh);
         step(&mut mesh, &mut witness, trace)?;
     }
@@ -147,7 +145,7 @@ pub(crate) fn run(seed: u64, directory: PathBuf, trace: &Trace) -> Result<Outcom
         snapshots: trace.count_of(SNAPSHOT_INSTALLED),
         calls: calls.len() as u64,
         simulated_s: mesh.world.now().as_secs(),
-        healed_s: (healed - healing).as_secs(),
+        healed_s: healed.saturating_sub(healing).as_secs(),
         cpu_ms: cpu_ms(),
         ..witness.counts
     })

@@ -58,8 +58,8 @@ const ISOLATED: [(&str, &[&str]); 16] = [
     ("imbl", &["core"]),
     ("csv", &["placement"]),
     ("clap", &["cli", "tests"]),
-    ("tracing-subscriber", &["cli"]),
-    ("turmoil", &["tests"]),
+    ("tracing-subscriber", &["cli", "tests"]),
+    ("todc-utils", &["tests"]),
     ("anyhow", &["cli", "tests"]),
 ];
 

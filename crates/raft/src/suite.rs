@@ -26,7 +26,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Directories {
         let directory = TempDir::new().expect("a temporary directory can be made");
         let disk: Arc<dyn Disk> =
             Arc::new(DirDisk::open(directory.path()).expect("it can be used"));
-        let log = LogStore::open(Arc::clone(&disk), 0, self.0).expect("a new log opens");
+        let log = LogStore::open(Arc::clone(&disk), 0, self.0.clone()).expect("a new log opens");
         let machine = Machine::open(disk, log.extent()).expect("a new machine opens");
         Ok((directory, log, machine))
     }

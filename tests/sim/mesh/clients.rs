@@ -167,9 +167,11 @@ async fn ask(
 /// What an error says of what was done.
 fn refused(asked: Asked, status: &Status) -> Answer {
     match (asked, status.code()) {
-        (Asked::Read, _) => Answer::Nothing,
         (Asked::Create(_), Code::Aborted) | (Asked::Delete, Code::NotFound) => Answer::Refused,
-        (_, Code::FailedPrecondition | Code::ResourceExhausted | Code::Aborted) => Answer::Nothing,
+        (Asked::Read, _)
+        | (_, Code::FailedPrecondition | Code::ResourceExhausted | Code::Aborted) => {
+            Answer::Nothing
+        }
         _ => Answer::Unknown,
     }
 }

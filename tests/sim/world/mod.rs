@@ -186,7 +186,7 @@ impl Host {
         process.runtime.block_on(async {
             if behind > TICK * 2 {
                 // It was frozen: it wakes at a time at which all its timers are late.
-                tokio::time::advance(behind - TICK).await;
+                tokio::time::advance(behind.saturating_sub(TICK)).await;
             }
             tokio::time::sleep_until(until).await;
         });

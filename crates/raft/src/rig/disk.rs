@@ -154,6 +154,7 @@ impl RigDisk {
     }
 
     /// Ends whatever uses the disk, leaving what such an end may leave. Returns the disk for what starts next.
+    #[must_use]
     pub fn crash(&self, cut: Cut, chance: &mut Rng) -> Self {
         let mut state = self.state();
         let content = state.moment().cut(cut, chance);
