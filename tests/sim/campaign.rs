@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kato_core::Flaw;
 
 use crate::run::Outcome;
+use crate::scenario::Scenario;
 
 /// What each run must have on average, so that a quiet one cannot pass for a good one.
 const LEAST: Outcome = Outcome {
@@ -42,7 +43,12 @@ pub(crate) struct Campaign {
 impl Campaign {
     /// Runs all seeds, `jobs` at a time. With a flaw it ends once one of them has found it.
     #[allow(clippy::disallowed_methods)] // The time that people wait is the true one.
-    pub(crate) fn run(seeds: RangeInclusive<u64>, jobs: usize, flaw: Option<Flaw>) -> Result<Self> {
+    pub(crate) fn run(
+        seeds: RangeInclusive<u64>,
+        jobs: usize,
+        flaw: Option<Flaw>,
+        scenario: Option<Scenario>,
+    ) -> Result<Self> {
         let began = Instant::now();
         let (first, last) = (*seeds.start(), *seeds.end());
         let bar = ProgressBar::new(last.saturating_sub(first) + 1);
@@ -58,7 +64,7 @@ impl Campaign {
                         if seed > last {
                             return;
                         }
-                        let ran = child(seed, flaw);
+                        let ran = child(seed, flaw, scenario);
                         let Ok(mut campaign) = campaign.lock() else { return };
                         match ran {
                             Ok(outcome) => campaign.held.push(outcome),
@@ -135,11 +141,14 @@ impl Campaign {
 }
 
 /// Runs one seed in a process of its own.
-fn child(seed: u64, flaw: Option<Flaw>) -> Result<Outcome> {
+fn child(seed: u64, flaw: Option<Flaw>, scenario: Option<Scenario>) -> Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--seed", &seed.to_string(), "--json"]).stdin(Stdio::null());
     if let Some(flaw) = flaw {
         command.args(["--flaw", flaw.name()]);
+    }
+    if let Some(scenario) = scenario {
+        command.args(["--scenario", scenario.name()]);
     }
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout);

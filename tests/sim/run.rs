@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::chaos::Chaos;
 use crate::history;
 use crate::mesh::SimMesh;
+use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::Witness;
 
@@ -99,13 +100,27 @@ impl Outcome {
 }
 
 /// Runs a seed, in which things go wrong for so many minutes. An error is a broken promise, and where it was broken.
-pub(crate) fn run(seed: u64, minutes: u64, directory: PathBuf, trace: &Trace) -> Result<Outcome> {
-    let mut mesh = SimMesh::new(seed, 3, directory, trace.clone())?;
+pub(crate) fn run(
+    seed: u64,
+    minutes: u64,
+    scenario: Option<Scenario>,
+    directory: PathBuf,
+    trace: &Trace,
+) -> Result<Outcome> {
+    let datacenters = scenario.map_or(3, Scenario::datacenters);
+    let mut mesh = SimMesh::new(seed, datacenters, directory, trace.clone())?;
     let mut chaos = Chaos::new(mesh.chance.u64(..), CALM, trace.clone());
     let mut witness = Witness::default();
     chaos.links(&mesh);
     mesh.start_all();
-    while mesh.world.now() < CALM + Duration::from_mins(minutes) {
+    let end = CALM + Duration::from_mins(minutes);
+    if let Some(scenario) = scenario {
+        while mesh.world.now() < CALM {
+            step(&mut mesh, &mut witness, trace)?;
+        }
+        chaos.crashes = scenario.tell(&mut mesh, &mut witness, trace, end)?;
+    }
+    while mesh.world.now() < end {
         chaos.step(&mut mesh);
         step(&mut mesh, &mut witness, trace)?;
     }
@@ -158,7 +173,8 @@ fn cpu_ms() -> u64 {
     u64::try_from(ms).unwrap_or_default()
 }
 
-fn step(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+/// One tick, and a look at what came of it.
+pub(crate) fn step(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
     mesh.step()?;
     let now = mesh.world.now();
     witness.look(mesh, trace).map_err(|broken| anyhow::anyhow!("{broken}, at {now:?}"))

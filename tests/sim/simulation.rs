@@ -20,6 +20,10 @@ const FLAWS: [&str; 5] = [
     "kept-epoch",
 ];
 
+/// Stories with one kind of fault, and the seeds of each.
+const SCENARIOS: [&str; 3] = ["leader-crash", "quorum-loss", "bridge"];
+const SCENARIO_SEEDS: &str = "1..4";
+
 fn run(program: impl Into<PathBuf>, arguments: &[&str]) -> Output {
     Command::new(program.into()).args(arguments).output().expect("the simulator starts")
 }
@@ -69,6 +73,11 @@ fn every_promise_holds_and_every_flaw_is_found() {
         let found = run(&simulator, &["--seeds", FLAW_SEEDS, "--flaw", flaw]);
         println!("{}", said(&found).trim());
         assert!(found.status.success(), "no seed finds {flaw}");
+    }
+    for scenario in SCENARIOS {
+        let told = run(&simulator, &["--seeds", SCENARIO_SEEDS, "--scenario", scenario]);
+        println!("{scenario}: {}", said(&told));
+        assert!(told.status.success(), "{scenario}: {}", said(&told));
     }
     let campaign = run(&simulator, &["--seeds", SEEDS]);
     println!("{}", said(&campaign));

@@ -1,0 +1,137 @@
+//! Stories with one fault each, and with promises that chaos cannot keep: what may not happen when just this goes wrong.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::mesh::SimMesh;
+use crate::mesh::clients::Answer;
+use crate::run::step;
+use crate::trace::Trace;
+use crate::witness::Witness;
+use crate::world::Death;
+
+/// Between two faults.
+const PAUSE: Duration = Duration::from_secs(40);
+
+/// Which story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// The leader is killed, again and again: no singleton stops.
+    LeaderCrash,
+    /// A majority is killed, for up to a minute: only singletons past their lease stop, and nothing moves.
+    QuorumLoss,
+    /// Of five members the leader hears one alone, which hears all (openraft issue 2080): writes go on.
+    Bridge,
+}
+
+impl Scenario {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::LeaderCrash => "leader-crash",
+            Self::QuorumLoss => "quorum-loss",
+            Self::Bridge => "bridge",
+        }
+    }
+
+    /// How many datacenters it needs.
+    pub(crate) fn datacenters(self) -> usize {
+        if self == Self::Bridge { 5 } else { 3 }
+    }
+
+    /// Tells it until `end`, to a mesh that has been calm so far.
+    pub(crate) fn tell(
+        self,
+        mesh: &mut SimMesh,
+        witness: &mut Witness,
+        trace: &Trace,
+        end: Duration,
+    ) -> Result<u64> {
+        let mut told = 0;
+        while mesh.world.now() < end {
+            let before = witness.counts.clone();
+            match self {
+                Self::LeaderCrash => leader_crash(mesh, witness, trace)?,
+                Self::QuorumLoss => quorum_loss(mesh, witness, trace)?,
+                Self::Bridge => bridge(mesh, witness, trace)?,
+            }
+            pass(mesh, witness, trace, PAUSE)?;
+            let now = &witness.counts;
+            if self == Self::LeaderCrash {
+                ensure!(now.fences == before.fences, "keep-running: a singleton was fenced");
+            }
+            if self != Self::Bridge {
+                ensure!(now.losses == before.losses, "keep-running: a datacenter was given up");
+            }
+            told += 1;
+        }
+        Ok(told)
+    }
+}
+
+fn pass(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace, time: Duration) -> Result<()> {
+    let until = mesh.world.now() + time;
+    while mesh.world.now() < until {
+        step(mesh, witness, trace)?;
+    }
+    Ok(())
+}
+
+fn leader_crash(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let Some(leader) = mesh.leader() else { return Ok(()) };
+    trace.note("scenario", format_args!("kills the leader {}", mesh.datacenters[leader].name));
+    mesh.end_coordinator(leader, Death::Killed);
+    let away = Duration::from_millis(mesh.chance.u64(..4_000));
+    pass(mesh, witness, trace, away)?;
+    mesh.world.start(mesh.datacenters[leader].host);
+    Ok(())
+}
+
+fn quorum_loss(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let count = mesh.datacenters.len();
+    let first = mesh.chance.usize(..count);
+    let gone: Vec<usize> = (0..count.div_ceil(2)).map(|more| (first + more) % count).collect();
+    trace.note("scenario", format_args!("kills the majority {gone:?}"));
+    let death = if mesh.chance.bool() { Death::Killed } else { Death::PowerCut };
+    gone.iter().for_each(|number| mesh.end_coordinator(*number, death));
+    let away = Duration::from_millis(mesh.chance.u64(..60_000));
+    pass(mesh, witness, trace, away)?;
+    for number in gone {
+        mesh.world.start(mesh.datacenters[number].host);
+    }
+    Ok(())
+}
+
+fn bridge(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let Some(leader) = mesh.leader() else { return Ok(()) };
+    let mut others: Vec<usize> = (0..mesh.datacenters.len()).filter(|n| *n != leader).collect();
+    mesh.chance.shuffle(&mut others);
+    let (bridge, deaf) = (others[0], &others[1..]);
+    trace.note("scenario", format_args!("the leader {leader} hears {bridge} alone"));
+    cut(mesh, leader, deaf, true);
+    let began = mesh.world.now();
+    // The old leader gives up its heartbeats, another is elected, and the first write is taken.
+    let within = mesh.timing.failover() * 6;
+    pass(mesh, witness, trace, within)?;
+    let settled = mesh.world.now();
+    pass(mesh, witness, trace, PAUSE)?;
+    let done = |answered: Option<(Duration, Answer)>| {
+        answered.is_some_and(|(_, answer)| answer == Answer::Done)
+    };
+    let calls = mesh.ledger.all();
+    let written = calls.iter().any(|call| call.at >= settled && done(call.answered));
+    ensure!(written, "progress: no write was taken {within:?} after the cut at {began:?}");
+    cut(mesh, leader, deaf, false);
+    Ok(())
+}
+
+/// Cuts one datacenter from others, or joins them again.
+fn cut(mesh: &SimMesh, one: usize, others: &[usize], cut: bool) {
+    for from in mesh.datacenters[one].hosts() {
+        for to in others.iter().flat_map(|other| mesh.datacenters[*other].hosts()) {
+            mesh.world.network().link(from, to, |link| link.cut = cut);
+            mesh.world.network().link(to, from, |link| link.cut = cut);
+        }
+    }
+}
