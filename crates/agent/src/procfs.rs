@@ -76,6 +76,18 @@ pub(crate) fn marked(marks: &[String]) -> Vec<Process> {
     all().into_iter().filter(carries).collect()
 }
 
+/// The processes whose environment, as it was when they were started, has a variable of this name, and its value.
+pub(crate) fn carrying(name: &str) -> Vec<(Process, String)> {
+    let value = |process: Process| {
+        let environment = fs::read(format!("/proc/{}/environ", process.pid)).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value = variables
+            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some((process, String::from_utf8_lossy(value).into_owned()))
+    };
+    all().into_iter().filter_map(value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;

@@ -33,7 +33,12 @@ pub(super) struct Home {
 
 impl Home {
     pub(super) fn new(sandbox: &Path, instance: &InstanceId) -> Self {
-        Self { path: sandbox.join("instances").join(instance.to_string()) }
+        Self::of(&sandbox.join("instances"), instance)
+    }
+
+    /// The same, by the directory in which all of them are.
+    pub(super) fn of(instances: &Path, instance: &InstanceId) -> Self {
+        Self { path: instances.join(instance.to_string()) }
     }
 
     pub(super) fn path(&self) -> &Path {

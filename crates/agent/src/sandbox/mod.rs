@@ -8,6 +8,7 @@ mod home;
 mod keeper;
 mod launch;
 mod log;
+mod orphans;
 mod ports;
 mod request;
 pub mod verdict;
@@ -139,6 +140,7 @@ impl Sandbox {
             .map_err(failed("resolve", &config.directory))?;
         let instances = config.directory.join("instances");
         let lock = lock(&config.directory)?;
+        orphans::end(&instances).await.map_err(failed("end what was left in", &instances))?;
         let shim_command = if let Some(command) = &config.shim_command {
             command.clone()
         } else {

@@ -181,3 +181,25 @@ pub(crate) async fn what_a_new_agent_cannot_reach_yet_is_shown_until_it_is_stopp
     assert!(!runs(main_pid(&before)));
     assert_eq!(sandbox.current()[&id("family@1")].state, RunState::Exited);
 }
+
+/// Its own directory, or the agent's whole one: what was removed under it must not run beside what is started next.
+pub(crate) async fn what_runs_without_its_files_is_ended_before_anything_starts() {
+    let bench = Bench::new();
+    let sandbox = bench.open().await;
+    for name in ["lost", "kept"] {
+        sandbox.start(assignment(name, FAMILY), None).await.unwrap();
+    }
+    let lost = main_pid(&running(&sandbox, "lost@1").await);
+    let kept = main_pid(&running(&sandbox, "kept@1").await);
+    sandbox.close().await.unwrap();
+    std::fs::remove_dir_all(bench.home("lost@1")).unwrap();
+    let sandbox = bench.open().await;
+    assert!(!runs(lost), "it runs and nobody knows it");
+    assert!(runs(kept) && running(&sandbox, "kept@1").await.pid.is_some());
+    sandbox.close().await.unwrap();
+    std::fs::remove_dir_all(bench.path().join("instances")).unwrap();
+    let sandbox = bench.open().await;
+    assert!(!runs(kept));
+    assert!(sandbox.current().is_empty());
+    sandbox.close().await.unwrap();
+}

@@ -76,6 +76,7 @@ fn trials() -> Vec<Trial> {
         agent::what_a_shim_left_behind_is_killed_at_the_next_start,
         agent::what_a_new_agent_cannot_reach_yet_is_shown_until_it_is_stopped,
         agent::a_shim_survives_a_hang_up_and_stops_its_unit_when_told_to_end,
+        agent::what_runs_without_its_files_is_ended_before_anything_starts,
         daemon::a_unit_whose_shim_is_killed_runs_again_as_its_restart_says,
         daemon::an_instance_without_a_port_says_so_until_one_is_free,
         deadline::a_singleton_is_gone_before_its_deadline_without_an_agent,
