@@ -10,6 +10,7 @@ mod failover;
 mod load;
 mod mesh;
 mod rounds;
+mod snapshot;
 mod wait;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum What {
     Writes,
     /// Time from a datacenter's death to its instances running elsewhere.
     Failover,
+    /// A snapshot of 100,000 placements: time and memory to write it and to restore it.
+    Snapshot,
     /// All of them.
     All,
 }
@@ -54,6 +57,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if all || matches!(arguments.what, What::Writes) {
         load::writes(rounds, &arguments.clients).await?;
+    }
+    if all || matches!(arguments.what, What::Snapshot) {
+        snapshot::run(rounds).await?;
     }
     if all || matches!(arguments.what, What::Failover) {
         failover::run(rounds).await?;

@@ -5,8 +5,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::node::Site;
 use crate::work::{leader, settled, write};
 
-/// Stops a follower, writes `count` times, starts it again: it must arrive at the same state.
-async fn away_for(site: &Site, count: usize) -> Result<()> {
+/// Stops a follower, writes `count` times `bytes` more each, starts it again: it must arrive at the same state.
+async fn away_for(site: &Site, count: usize, bytes: usize) -> Result<()> {
     let mut nodes = site.start_all().await?;
     write(&nodes[0].mesh, "dub", "before").await?;
     let leads = leader(&nodes[0], |_| true).await?;
@@ -15,7 +15,8 @@ async fn away_for(site: &Site, count: usize) -> Result<()> {
     let id = follower.id;
     follower.stop().await?;
     for number in 0..count {
-        write(&nodes[number % 2].mesh, &format!("dc-{}", number % 40), &number.to_string()).await?;
+        let text = format!("{number}{}", "x".repeat(bytes));
+        write(&nodes[number % 2].mesh, &format!("dc-{}", number % 40), &text).await?;
     }
     let back = site.start(id).await?;
     let states = settled(&[&nodes[0], &nodes[1], &back]).await?;
@@ -45,7 +46,7 @@ fn snapshots(site: &Site, id: u64) -> Result<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_catches_up_by_the_log() -> Result<()> {
     let site = Site::new()?;
-    away_for(&site, 60).await?;
+    away_for(&site, 60, 0).await?;
     for id in 1..=3 {
         ensure!(snapshots(&site, id)? == 0, "member {id} has a snapshot that nobody asked for");
     }
@@ -56,10 +57,29 @@ async fn a_follower_catches_up_by_the_log() -> Result<()> {
 async fn a_follower_catches_up_by_a_snapshot() -> Result<()> {
     let mut site = Site::new()?;
     site.snapshot_every = 20;
-    away_for(&site, 120).await?;
+    away_for(&site, 120, 0).await?;
     for id in 1..=3 {
         let kept = snapshots(&site, id)?;
         ensure!((1..=2).contains(&kept), "member {id} keeps {kept} snapshots");
+    }
+    Ok(())
+}
+
+/// Its snapshot takes many messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_catches_up_by_a_large_snapshot() -> Result<()> {
+    let mut site = Site::new()?;
+    site.snapshot_every = 20;
+    away_for(&site, 120, 40_000).await?;
+    for id in 1..=3 {
+        let names = std::fs::read_dir(site.store(id))?.collect::<Result<Vec<_>, _>>()?;
+        let sizes = names.iter().filter(|entry| entry.path().extension() == Some("kato".as_ref()));
+        let largest = sizes.map(|entry| Ok(entry.metadata()?.len())).collect::<Result<Vec<_>>>()?;
+        ensure!(
+            largest.iter().any(|bytes| *bytes > 1_000_000),
+            "member {id} has {largest:?} bytes"
+        );
+        ensure!(names.iter().all(|entry| entry.path().extension() != Some("tmp".as_ref())));
     }
     Ok(())
 }

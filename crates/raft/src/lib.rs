@@ -24,7 +24,7 @@ mod timing;
 mod types;
 mod welcome;
 
-pub use disk::{DirDisk, Disk};
+pub use disk::{DirDisk, Disk, Draft, Source};
 pub use error::{Error, StoreError};
 pub use machine::View;
 pub use mesh::{Config, Leadership, Mesh};

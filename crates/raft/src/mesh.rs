@@ -12,7 +12,7 @@ use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::raft_server::RaftServer;
 use openraft::{SnapshotPolicy, StepDownPolicy};
 use openraft_rt::WatchReceiver as _;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use crate::network::{MESSAGE_BYTES_MAX, Network};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
 use crate::retention::Retention;
-use crate::service::Service;
+use crate::service::{SNAPSHOTS_AT_ONCE, Service};
 use crate::store::LogStore;
 use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
 use crate::welcome::Welcome;
@@ -102,7 +102,7 @@ impl Mesh {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
         let machine = Machine::open(disk, log.extent())?;
-        let views = machine.subscribe();
+        let (views, snapshots) = (machine.subscribe(), machine.snapshots());
         let keepalive = config.timing.heartbeat * 3;
         let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
         let network = Network { own: config.id, transport, timeouts };
@@ -131,6 +131,8 @@ impl Mesh {
             proposer: proposer.clone(),
             reader: reader.clone(),
             welcome,
+            snapshots,
+            receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
         };
         let shutdown = tasks.shutdown();
         let config = Arc::new(config);

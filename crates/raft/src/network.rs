@@ -22,12 +22,12 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::convert::Message;
+use crate::disk::Source;
+use crate::machine::{Content, PIECE_BYTES, piece};
 use crate::types::{LogId, Member, NodeId, Snapshot, TypeConfig, Vote};
 
 /// The largest message between members, in bytes: one log entry may take half of it.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How much of a snapshot one message carries, in bytes.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Makes clients for members.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ fn nonsense(error: InvalidMessage) -> RpcError {
 }
 
 impl RaftNetworkV2<TypeConfig> for Client {
-    type SnapshotData = Bytes;
+    type SnapshotData = Content;
 
     async fn append_entries(
         &mut self,
@@ -165,14 +165,19 @@ impl RaftNetworkV2<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let Content::Kept(file) = snapshot.snapshot else {
+            let text = "only what was kept is sent";
+            return Err(rpc_error(Status::internal(text)).into());
+        };
+        let bytes = file.length().map_err(|error| RpcError::Network(NetworkError::new(&error)))?;
         let header = pb::SnapshotHeader {
             route: self.route(),
             vote: Some(vote.to_pb()),
             meta: Some(snapshot.meta.to_pb()),
-            bytes: snapshot.snapshot.len() as u64,
+            bytes,
         };
         let mut grpc = self.grpc.clone();
-        let answer = grpc.install_snapshot(chunks(header, snapshot.snapshot));
+        let answer = grpc.install_snapshot(chunks(header, file));
         let sent = self.call(RPCTypes::InstallSnapshot, &option, answer);
         match select(std::pin::pin!(sent), std::pin::pin!(cancel)).await {
             Either::Left((answer, _)) => {
@@ -209,16 +214,21 @@ impl RaftNetworkV2<TypeConfig> for Client {
     }
 }
 
-/// The snapshot as the messages of one stream. The header goes first, alone.
+/// The snapshot as the messages of one stream, each read from the file when its turn comes. The header goes first,
+/// alone. Where the file cannot be read the stream ends, and the other side sees that bytes are missing.
 fn chunks(
     header: pb::SnapshotHeader,
-    file: Bytes,
+    file: Arc<dyn Source>,
 ) -> impl futures_util::Stream<Item = pb::SnapshotChunk> + Send + 'static {
+    let length = header.bytes;
     let first = pb::SnapshotChunk { header: Some(header), data: Bytes::new() };
-    let starts = (0..file.len()).step_by(CHUNK_BYTES);
-    let rest = starts.map(move |start| pb::SnapshotChunk {
-        header: None,
-        data: file.slice(start..file.len().min(start + CHUNK_BYTES)),
+    let starts = (0..length).step_by(PIECE_BYTES);
+    let rest = starts.map_while(move |start| match piece(&*file, start, length) {
+        Ok(data) => Some(pb::SnapshotChunk { header: None, data: data.into() }),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot read the snapshot");
+            None
+        }
     });
     futures_util::stream::iter(std::iter::once(first).chain(rest))
 }

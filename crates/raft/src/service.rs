@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use kato_core::{Command, Rejection, RejectionKind};
 use kato_net::{Peer, Role};
 use kato_proto::{Field, InvalidMessage, mesh_v1 as pb};
@@ -11,9 +11,13 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
 };
 use openraft_rt::WatchReceiver as _;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::StoreError;
 use crate::convert::Message;
+use crate::error::chain;
+use crate::machine::{Content, Receiver, Snapshots};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
 use crate::types::{
@@ -23,6 +27,10 @@ use crate::welcome::Welcome;
 
 /// The largest snapshot that is taken from a leader, in bytes.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
+/// Snapshots that are taken at once: each makes a state. Two, so that a leader that went away holds up no other.
+pub(crate) const SNAPSHOTS_AT_ONCE: usize = 2;
+/// How long the next piece of a snapshot may take.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -33,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) proposer: Proposer,
     pub(crate) reader: Reader,
     pub(crate) welcome: Arc<Welcome>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) receiving: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -127,8 +137,13 @@ impl pb::raft_server::Raft for Service {
         self.admit_state(&request, header.route).await?;
         let vote = header.vote.field("vote").and_then(Vote::from_pb).map_err(invalid)?;
         let meta = header.meta.field("meta").and_then(SnapshotMeta::from_pb).map_err(invalid)?;
-        let file = receive(request.get_mut(), header.bytes).await?;
-        let snapshot = Snapshot { meta, snapshot: file };
+        let Ok(_permit) = self.receiving.try_acquire() else {
+            let text = format!("{SNAPSHOTS_AT_ONCE} other snapshots are on their way here");
+            return Err(Status::unavailable(text));
+        };
+        let receiver = Receiver::new(Arc::clone(&self.snapshots)).map_err(refused)?;
+        let snapshot = receive(request.get_mut(), header.bytes, receiver).await?;
+        let snapshot = Snapshot { meta, snapshot };
         let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         Ok(Response::new(pb::InstallSnapshotResponse { vote: Some(answer.vote.to_pb()) }))
     }
@@ -176,24 +191,42 @@ impl pb::raft_server::Raft for Service {
     }
 }
 
-/// Collects a snapshot of exactly `bytes` bytes.
-async fn receive(stream: &mut Streaming<pb::SnapshotChunk>, bytes: u64) -> Result<Bytes, Status> {
+/// Takes a snapshot of exactly `bytes` bytes, as it comes.
+async fn receive(
+    stream: &mut Streaming<pb::SnapshotChunk>,
+    bytes: u64,
+    mut receiver: Receiver,
+) -> Result<Content, Status> {
     if bytes > SNAPSHOT_BYTES_MAX {
         let text = format!("a snapshot of {bytes} bytes, at most {SNAPSHOT_BYTES_MAX} are taken");
         return Err(Status::resource_exhausted(text));
     }
-    let mut file = BytesMut::new();
-    while let Some(chunk) = stream.message().await? {
-        file.extend_from_slice(&chunk.data);
-        if file.len() as u64 > bytes {
+    let mut came = 0;
+    loop {
+        let next = tokio::time::timeout(SNAPSHOT_PATIENCE, stream.message());
+        let late = |_| Status::deadline_exceeded("the snapshot did not go on");
+        let Some(chunk) = next.await.map_err(late)?? else { break };
+        came += chunk.data.len() as u64;
+        if came > bytes {
             break;
         }
+        receiver.push(&chunk.data).map_err(refused)?;
     }
-    if file.len() as u64 != bytes {
-        let text = format!("{} bytes of a snapshot came, {bytes} were announced", file.len());
+    if came != bytes {
+        let text = format!("{came} bytes of a snapshot came, {bytes} were announced");
         return Err(Status::data_loss(text));
     }
-    Ok(file.freeze())
+    receiver.finish().map(Content::Received).map_err(refused)
+}
+
+/// The leader hears what is wrong with its snapshot, or with the disk here.
+fn refused(error: StoreError) -> Status {
+    tracing::warn!(error = &error as &dyn std::error::Error, "a snapshot was not taken");
+    let text = chain(&error);
+    match error {
+        StoreError::Io { .. } => Status::resource_exhausted(text),
+        _ => Status::data_loss(text),
+    }
 }
 
 fn append_request(

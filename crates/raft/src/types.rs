@@ -29,8 +29,7 @@ pub(crate) type Vote = VoteOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<NodeId, Member>;
 pub(crate) type StoredMembership = StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = SnapshotMetaOf<TypeConfig>;
-/// A snapshot is the whole file, checksum included, as it lies on disk and crosses the network.
-pub(crate) type Snapshot = SnapshotOf<TypeConfig, Bytes>;
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, crate::machine::Content>;
 
 /// Who stands behind a node number.
 #[derive(Debug, Clone, PartialEq, Eq)]

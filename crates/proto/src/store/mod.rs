@@ -3,15 +3,17 @@
 mod command;
 mod decision;
 mod names;
+mod parts;
 mod state;
 mod topology;
 mod workload;
 
 use bytes::Bytes;
-use kato_core::{Batch, State, Timestamp};
+use kato_core::{Batch, Timestamp};
 use prost::Message;
 
 use crate::{InvalidMessage, store_v1 as pb};
+pub use parts::{StateReader, head, parts};
 
 /// The newest version of the state machine that this build knows. A change of `apply` that gives another state
 /// for an old log raises it.
@@ -36,21 +38,6 @@ pub fn decode_batch(bytes: &Bytes) -> Result<Batch, InvalidMessage> {
     check_version("a batch of commands", batch.version)?;
     let commands = batch.commands.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
     Ok(Batch { at: Timestamp(batch.at_unix_ms), commands })
-}
-
-impl From<&State> for pb::State {
-    fn from(state: &State) -> Self {
-        state::to_stored(state)
-    }
-}
-
-impl TryFrom<pb::State> for State {
-    type Error = InvalidMessage;
-
-    fn try_from(stored: pb::State) -> Result<Self, InvalidMessage> {
-        check_version("a state", stored.version)?;
-        state::from_stored(stored)
-    }
 }
 
 /// Decodes a message, naming it in the error.

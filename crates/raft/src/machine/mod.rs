@@ -1,11 +1,15 @@
-//! The state machine: applies committed batches to [`State`], and keeps snapshots of it as whole files.
+//! The state machine: applies committed batches to [`State`], and keeps snapshots of it as files.
 
+mod content;
+mod frames;
 mod snapshots;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use kato_core::State;
 use kato_proto::store;
@@ -16,7 +20,9 @@ use tokio::sync::watch;
 use crate::store::Extent;
 use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::{Disk, StoreError};
-use snapshots::Snapshots;
+pub(crate) use content::{PIECE_BYTES, piece};
+pub(crate) use snapshots::Snapshots;
+pub(crate) use transfer::{Content, Receiver};
 
 /// The state as one node has applied it. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
@@ -52,12 +58,17 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Its snapshots.
+    pub(crate) fn snapshots(&self) -> Arc<Snapshots> {
+        Arc::clone(&self.snapshots)
+    }
+
     /// Follows the applied state.
     pub(crate) fn subscribe(&self) -> watch::Receiver<View> {
         self.published.subscribe()
     }
 
-    fn restore(&mut self, meta: &SnapshotMeta, state: State) {
+    pub(crate) fn restore(&mut self, meta: &SnapshotMeta, state: State) {
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.view = View { state, index: index_of(self.last) };
@@ -79,7 +90,7 @@ fn index_of(id: Option<LogId>) -> u64 {
 }
 
 impl RaftStateMachine<TypeConfig> for Machine {
-    type SnapshotData = Bytes;
+    type SnapshotData = Content;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
@@ -121,18 +132,23 @@ impl RaftStateMachine<TypeConfig> for Machine {
         }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Content) -> io::Result<()> {
+        // An older one never replaces a newer state, nor does its file stay.
         if meta.last_log_id <= self.last {
             return Ok(());
         }
-        let state = self.snapshots.install(meta, &snapshot)?;
+        let received = match snapshot {
+            Content::Received(received) => received,
+            Content::Kept(source) => Receiver::new(self.snapshots())?.copy(&*source).await?,
+        };
+        let state = self.snapshots.install(meta, *received)?;
         self.restore(meta, state);
         tracing::info!(entry = self.view.index, "installed a snapshot from the leader");
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        Ok(self.snapshots.current()?)
+        Ok(self.snapshots.current().await?)
     }
 }
 
@@ -144,10 +160,9 @@ pub(crate) struct Builder {
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
-    type SnapshotData = Bytes;
+    type SnapshotData = Content;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let file = self.snapshots.build(&self.meta, &self.state)?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: file })
+        Ok(self.snapshots.build(&self.meta, &self.state).await?)
     }
 }

@@ -1,17 +1,17 @@
-//! Snapshot files: the newest two are kept, each whole or not there, each with a checksum.
+//! The snapshot files of a member: the newest two are kept, each whole or not there.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use kato_core::State;
-use kato_proto::{Field, InvalidMessage, store, store_v1 as pb};
-use prost::Message as _;
 
-use crate::convert::Message;
-use crate::store::{Extent, seal, unseal};
+use super::content::{self, ReadError};
+use super::transfer::{Content, Received};
+use crate::StoreError;
+use crate::disk::{Disk, Draft, Source};
+use crate::store::Extent;
 use crate::types::{LogId, Snapshot, SnapshotMeta};
-use crate::{Disk, StoreError};
 
 /// Snapshot files that are kept.
 const KEPT: usize = 2;
@@ -19,14 +19,14 @@ const KEPT: usize = 2;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".kato";
 
-pub(super) struct Snapshots {
+pub(crate) struct Snapshots {
     disk: Arc<dyn Disk>,
     /// The newest one's file.
     newest: Mutex<Option<String>>,
 }
 
 /// What a snapshot file holds.
-type Content = (SnapshotMeta, State);
+type Whole = (SnapshotMeta, State);
 
 impl Snapshots {
     /// Finds the newest usable snapshot. A damaged one is passed over only if the log still holds everything that
@@ -34,7 +34,7 @@ impl Snapshots {
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         log: Extent,
-    ) -> Result<(Self, Option<Content>), StoreError> {
+    ) -> Result<(Self, Option<Whole>), StoreError> {
         let snapshots = Self { disk, newest: Mutex::new(None) };
         let index = |id: Option<LogId>| id.map(|id| id.index);
         let mut damage = None;
@@ -74,57 +74,91 @@ impl Snapshots {
     }
 
     /// Writes a snapshot of this state.
-    pub(super) fn build(&self, meta: &SnapshotMeta, state: &State) -> Result<Bytes, StoreError> {
-        let message = pb::Snapshot { meta: Some(meta.to_pb()), state: Some(state.into()) };
-        let file = Bytes::from(seal(&message.encode_to_vec()));
-        self.keep(meta, &file)?;
-        Ok(file)
+    pub(super) async fn build(
+        &self,
+        meta: &SnapshotMeta,
+        state: &State,
+    ) -> Result<Snapshot, StoreError> {
+        let mut draft = self.draft()?;
+        let written = content::write(&mut *draft, meta, state).await;
+        written.map_err(|source| self.unwritable(source))?;
+        let name = self.keep(meta, draft)?;
+        Ok(Snapshot { meta: meta.clone(), snapshot: Content::Kept(self.source(&name)?) })
     }
 
-    /// Checks a snapshot that came over the network, and keeps it.
-    pub(super) fn install(&self, meta: &SnapshotMeta, file: &Bytes) -> Result<State, StoreError> {
-        let (found, state) = parse(file, || "the snapshot from the leader".to_owned())?;
-        if found != *meta {
+    /// Keeps a snapshot that came over the network.
+    pub(super) fn install(
+        &self,
+        meta: &SnapshotMeta,
+        received: Received,
+    ) -> Result<State, StoreError> {
+        if received.meta != *meta {
             return Err(StoreError::Damaged {
                 what: "the snapshot from the leader".to_owned(),
-                reason: format!("it says {found}, the leader said {meta}"),
+                reason: format!("it says {}, the leader said {meta}", received.meta),
             });
         }
-        self.keep(meta, file)?;
-        Ok(state)
+        self.keep(meta, received.draft)?;
+        Ok(received.state)
     }
 
-    /// The newest snapshot, read back from disk.
-    pub(super) fn current(&self) -> Result<Option<Snapshot>, StoreError> {
+    /// The newest snapshot, once every checksum of it was right: it may have lain there for long.
+    pub(super) async fn current(&self) -> Result<Option<Snapshot>, StoreError> {
         let Some(name) = self.newest().clone() else { return Ok(None) };
-        let file = self.read(&name)?;
-        let (meta, _) = parse(&file, || self.disk.path(&name).display().to_string())?;
-        Ok(Some(Snapshot { meta, snapshot: file }))
+        let source = self.source(&name)?;
+        let path = self.disk.path(&name).display().to_string();
+        let verified = content::verify(&*source, path).await;
+        let meta = verified.map_err(|error| self.unreadable(&name, error))?;
+        Ok(Some(Snapshot { meta, snapshot: Content::Kept(source) }))
+    }
+
+    /// Begins a file.
+    pub(super) fn draft(&self) -> Result<Box<dyn Draft>, StoreError> {
+        self.disk.create().map_err(|source| self.unwritable(source))
+    }
+
+    pub(super) fn unwritable(&self, source: io::Error) -> StoreError {
+        StoreError::Io { what: "cannot write a snapshot", path: self.directory(), source }
+    }
+
+    pub(super) fn directory(&self) -> PathBuf {
+        self.disk.path("")
+    }
+
+    fn unreadable(&self, name: &str, error: ReadError) -> StoreError {
+        match error {
+            ReadError::Io(source) => {
+                let path = self.disk.path(name);
+                StoreError::Io { what: "cannot read the snapshot", path, source }
+            }
+            ReadError::Store(error) => error,
+        }
     }
 
     fn newest(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, meta: &SnapshotMeta, file: &Bytes) -> Result<(), StoreError> {
+    /// Gives a whole file its name, and removes those that are not kept any more.
+    fn keep(&self, meta: &SnapshotMeta, draft: Box<dyn Draft>) -> Result<String, StoreError> {
         // Fixed width, so that names sort as numbers do.
         let index = meta.last_log_id.map_or(0, |id| id.index);
         let name = format!("{PREFIX}{index:020}{SUFFIX}");
-        let fail = |what| {
-            let path = self.disk.path(&name);
-            move |source| StoreError::Io { what, path, source }
-        };
-        self.disk.write(&name, file).map_err(fail("cannot write the snapshot"))?;
-        // One that was built slowly may come after one that was installed meanwhile.
+        // Held throughout, so that of two at once neither removes what the other has just kept.
         let mut newest = self.newest();
+        draft.keep(&name).map_err(|source| self.unwritable(source))?;
+        // One that was built slowly may come after one that was installed meanwhile.
         *newest = newest.take().max(Some(name.clone()));
-        drop(newest);
         let mut names = self.names()?;
         names.truncate(names.len().saturating_sub(KEPT));
         for old in names {
-            self.disk.remove(&old).map_err(fail("cannot remove an old snapshot"))?;
+            self.disk.remove(&old).map_err(|source| StoreError::Io {
+                what: "cannot remove an old snapshot",
+                path: self.disk.path(&old),
+                source,
+            })?;
         }
-        Ok(())
+        Ok(name)
     }
 
     fn names(&self) -> Result<Vec<String>, StoreError> {
@@ -138,31 +172,19 @@ impl Snapshots {
         Ok(names)
     }
 
-    fn read(&self, name: &str) -> Result<Bytes, StoreError> {
-        let path: PathBuf = self.disk.path(name);
-        match self.disk.read(name) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(source) => Err(StoreError::Io { what: "cannot read the snapshot", path, source }),
-        }
+    fn source(&self, name: &str) -> Result<Arc<dyn Source>, StoreError> {
+        let opened = self.disk.open(name);
+        opened.map_err(|error| self.unreadable(name, ReadError::Io(error)))
     }
 
-    fn load(&self, name: &str) -> Result<Content, StoreError> {
-        parse(&self.read(name)?, || self.disk.path(name).display().to_string())
+    fn load(&self, name: &str) -> Result<Whole, StoreError> {
+        let path = self.disk.path(name).display().to_string();
+        let read = content::read(&*self.source(name)?, path);
+        read.map_err(|error| self.unreadable(name, error))
     }
 }
 
 /// The last entry's number in a snapshot, as its file's name says it.
 fn index_in(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
-}
-
-fn parse(file: &Bytes, what: impl Fn() -> String) -> Result<Content, StoreError> {
-    let payload = unseal(file, &what)?;
-    let content = || -> Result<Content, InvalidMessage> {
-        let message = store::decode::<pb::Snapshot>("snapshot", &payload)?;
-        let meta = SnapshotMeta::from_pb(message.meta.field("snapshot.meta")?)?;
-        let state = message.state.field("snapshot.state")?.try_into()?;
-        Ok((meta, state))
-    };
-    content().map_err(|error| StoreError::Damaged { what: what(), reason: error.to_string() })
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
+use super::draft::{RigDraft, RigSource};
 use crate::Disk;
+use crate::disk::{Draft, Source};
 
 /// The page that a torn write stops at, and the sector that a disk writes whole.
 const PAGE_BYTES: usize = 4096;
@@ -24,7 +26,7 @@ pub struct RigDisk {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// As the running process sees it.
     seen: Content,
     /// As it is after a power cut that loses everything unsynced.
@@ -53,10 +55,12 @@ pub struct Content {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     Write(usize, Arc<[u8]>),
     SetLen(usize),
     Note(String, usize, Arc<[u8]>),
+    /// A whole file gets its name.
+    Keep(String, Arc<[u8]>),
 }
 
 /// The disk just before an operation.
@@ -102,6 +106,7 @@ impl Content {
             Op::Note(name, offset, data) => {
                 put(self.files.entry(name.clone()).or_default(), *offset, data);
             }
+            Op::Keep(name, data) => drop(self.files.insert(name.clone(), data.to_vec())),
         }
     }
 }
@@ -204,7 +209,7 @@ impl RigDisk {
     }
 
     /// The state, unless an outage has ended this handle.
-    fn powered(&self) -> io::Result<MutexGuard<'_, State>> {
+    pub(super) fn powered(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state();
         if state.outages == self.outages {
             Ok(state)
@@ -214,7 +219,7 @@ impl RigDisk {
     }
 
     /// Counts an operation that changes something, and fails it if that is due.
-    fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
+    pub(super) fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.powered()?;
         let now = state.operations;
         state.operations += 1;
@@ -237,13 +242,13 @@ impl State {
         Moment { step: self.step, durable, pending }
     }
 
-    fn done(&mut self, op: Op) {
+    pub(super) fn done(&mut self, op: Op) {
         self.seen.apply(&op);
         self.pending.push(op);
     }
 
     /// Syncs what `of` says.
-    fn sync(&mut self, of: impl Fn(&Op) -> bool) {
+    pub(super) fn sync(&mut self, of: impl Fn(&Op) -> bool) {
         let durable = Arc::make_mut(&mut self.durable);
         self.pending.retain(|op| {
             if of(op) {
@@ -275,11 +280,9 @@ impl Disk for RigDisk {
         builder.create_with_backend(handle)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.operate()?;
-        state.seen.files.insert(name.to_owned(), bytes.to_owned());
-        Arc::make_mut(&mut state.durable).files.insert(name.to_owned(), bytes.to_owned());
-        Ok(())
+    fn create(&self) -> io::Result<Box<dyn Draft>> {
+        drop(self.operate()?);
+        Ok(Box::new(RigDraft { disk: self.clone(), bytes: Vec::new() }))
     }
 
     fn note(&self, name: &str, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -295,6 +298,11 @@ impl Disk for RigDisk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.state().seen.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn Source>> {
+        let bytes = self.read(name)?.into();
+        Ok(Arc::new(RigSource { disk: self.clone(), bytes }))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

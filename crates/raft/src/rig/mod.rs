@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod damage;
 mod disk;
+mod draft;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -14,5 +15,7 @@ pub(crate) mod history;
 mod power;
 #[cfg(test)]
 mod refusals;
+pub mod sample;
+pub mod snapshots;
 
 pub use self::disk::{Content, Cut, Fault, Moment, RigDisk};

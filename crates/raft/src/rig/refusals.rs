@@ -34,7 +34,7 @@ fn refusal(content: Content) -> String {
 }
 
 fn damage(content: &mut Content, name: &str) {
-    content.files.get_mut(name).unwrap()[20] ^= 1;
+    content.files.get_mut(name).unwrap()[40] ^= 1;
 }
 
 #[test]

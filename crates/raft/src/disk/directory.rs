@@ -1,57 +1,31 @@
-//! The seam below the store: a directory in production, a disk that forgets unsynced writes in simulation.
+//! A directory of the file system as a disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Builder, Database, DatabaseError};
 
-/// Where one member keeps its log and its snapshots.
-pub trait Disk: Send + Sync + 'static {
-    /// Opens the log's database, or makes it.
-    fn open_log(&self, builder: &Builder) -> Result<Database, DatabaseError>;
-
-    /// Writes a whole file: after this returns it survives a crash; before, it is not there at all.
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-
-    /// Writes `bytes`, at most a sector, into a small file in place, at `offset`. A crash of the process does not
-    /// undo it once this returns; a power cut may, unless it is `durable`. Other parts of the file stay as they are.
-    fn note(&self, name: &str, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
-        let _ = durable;
-        let mut whole = match self.read(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            whole => whole?,
-        };
-        let start = usize::try_from(offset).map_err(io::Error::other)?;
-        whole.resize(whole.len().max(start + bytes.len()), 0);
-        whole[start..start + bytes.len()].copy_from_slice(bytes);
-        self.write(name, &whole)
-    }
-
-    /// Reads a whole file.
-    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
-
-    /// The names of the files written with [`Disk::write`], in order.
-    fn list(&self) -> io::Result<Vec<String>>;
-
-    /// Removes a file.
-    fn remove(&self, name: &str) -> io::Result<()>;
-
-    /// How to name a file in an error.
-    fn path(&self, name: &str) -> PathBuf;
-}
+use super::{Disk, Draft, Source};
 
 /// A directory of the file system.
 #[derive(Debug, Clone)]
 pub struct DirDisk {
     directory: PathBuf,
+    /// Drafts so far, so that each has a file of its own.
+    drafts: Arc<AtomicU64>,
 }
 
 /// The log's file.
 const LOG: &str = "log.redb";
 /// What a file is called before it is whole.
 const UNFINISHED: &str = "tmp";
+/// A draft is synced whenever this much was added, in bytes: one sync of all at the end would take the disk from
+/// the log for as long as that takes.
+const SYNC_BYTES: usize = 4 * 1024 * 1024;
 
 impl DirDisk {
     /// Uses `directory`, making it if needed.
@@ -64,7 +38,7 @@ impl DirDisk {
                 File::open(parent)?.sync_all()?;
             }
         }
-        Ok(Self { directory })
+        Ok(Self { directory, drafts: Arc::default() })
     }
 
     /// Makes an empty log aside and then gives it its name: a power cut must not leave half a database, which
@@ -100,13 +74,6 @@ impl DirDisk {
         Ok(())
     }
 
-    fn write_unfinished(&self, name: &str, bytes: &[u8], unfinished: &Path) -> io::Result<()> {
-        let mut file = File::create(unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(unfinished, self.directory.join(name))
-    }
-
     /// Makes names in the directory survive a crash.
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
@@ -124,14 +91,11 @@ impl Disk for DirDisk {
         Ok(database)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.directory.join(name).with_extension(UNFINISHED);
-        if let Err(error) = self.write_unfinished(name, bytes, &unfinished) {
-            // On a full disk it would take the room that everything else needs.
-            drop(fs::remove_file(&unfinished));
-            return Err(error);
-        }
-        self.sync_directory()
+    fn create(&self) -> io::Result<Box<dyn Draft>> {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let path = self.directory.join(format!("draft-{number}.{UNFINISHED}"));
+        let file = File::create(&path)?;
+        Ok(Box::new(DirDraft { disk: self.clone(), path, file, unsynced: 0 }))
     }
 
     fn note(&self, name: &str, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -149,6 +113,10 @@ impl Disk for DirDisk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.directory.join(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn Source>> {
+        Ok(Arc::new(DirSource(File::open(self.directory.join(name))?)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -172,5 +140,51 @@ impl Disk for DirDisk {
 
     fn path(&self, name: &str) -> PathBuf {
         Path::new(&self.directory).join(name)
+    }
+}
+
+/// A draft. On a full disk what is left of it would take the room that everything else needs, so it goes with it.
+struct DirDraft {
+    disk: DirDisk,
+    path: PathBuf,
+    file: File,
+    /// Bytes since the last sync.
+    unsynced: usize,
+}
+
+impl Draft for DirDraft {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    fn keep(self: Box<Self>, name: &str) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, self.disk.directory.join(name))?;
+        self.disk.sync_directory()
+    }
+}
+
+impl Drop for DirDraft {
+    fn drop(&mut self) {
+        // It is not there if it was kept.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+struct DirSource(File);
+
+impl Source for DirSource {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
     }
 }
