@@ -106,6 +106,7 @@ impl Alone {
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
             flush: Flush::Thread,
             snapshot_every: 5_000,
+            knows: kato_core::version::NEWEST,
             seed: 1,
         };
         let coordinator = Coordinator::start(config, world).await?;

@@ -9,5 +9,6 @@ mod node;
 mod pages;
 mod rejoin;
 mod steady;
+mod version;
 mod watching;
 mod work;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use kato_core::version::NEWEST;
 use kato_net::clock::{Clock, SystemClock};
 use kato_net::pki::{Authority, Host, Overwrite};
 use kato_net::task::{OnError, Tasks};
@@ -28,6 +29,8 @@ pub(crate) struct Site {
     directory: TempDir,
     addresses: Vec<String>,
     pub(crate) snapshot_every: u64,
+    /// The newest mesh version that each member knows.
+    pub(crate) knows: [u32; 3],
 }
 
 /// A member that runs.
@@ -56,7 +59,7 @@ impl Site {
         for listener in bound {
             addresses.push(listener?.local_addr()?.to_string());
         }
-        Ok(Self { directory, addresses, snapshot_every: 10_000 })
+        Ok(Self { directory, addresses, snapshot_every: 10_000, knows: [NEWEST; 3] })
     }
 
     /// The members as the configuration of all says it.
@@ -73,6 +76,23 @@ impl Site {
         self.directory.path().join(format!("member-{id}"))
     }
 
+    /// Where a member listens.
+    pub(crate) fn address(&self, id: NodeId) -> Result<String> {
+        Ok(self.addresses[usize::try_from(id)? - 1].clone())
+    }
+
+    /// The network as the holder of a certificate sees it.
+    pub(crate) fn transport(&self, certificate: &str) -> Result<Arc<dyn Transport>> {
+        let path = |name: String| self.directory.path().join(name);
+        let (ca, pem, key) = (
+            path("ca.pem".to_owned()),
+            path(format!("{certificate}.pem")),
+            path(format!("{certificate}-key.pem")),
+        );
+        let credentials = Credentials::load(&ca, &pem, &key)?;
+        Ok(Arc::new(TlsTransport::new(credentials, Arc::new(SystemClock))?))
+    }
+
     /// Starts a member under its own certificate.
     pub(crate) async fn start(&self, id: NodeId) -> Result<Node> {
         self.start_as(id, DATACENTERS[usize::try_from(id)? - 1]).await
@@ -80,16 +100,8 @@ impl Site {
 
     /// Starts a member under the certificate of a datacenter.
     pub(crate) async fn start_as(&self, id: NodeId, certificate: &str) -> Result<Node> {
-        let path = |name: String| self.directory.path().join(name);
-        let (ca, pem, key) = (
-            path("ca.pem".to_owned()),
-            path(format!("{certificate}.pem")),
-            path(format!("{certificate}-key.pem")),
-        );
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let credentials = Credentials::load(&ca, &pem, &key)?;
-        let transport: Arc<dyn Transport> =
-            Arc::new(TlsTransport::new(credentials, Arc::clone(&clock))?);
+        let transport = self.transport(certificate)?;
         let listener = transport.listen(&self.addresses[usize::try_from(id)? - 1]).await?;
         let tasks = Tasks::new();
         let config = Config {
@@ -98,6 +110,7 @@ impl Site {
             timing: Timing::for_rtt_ms(1)?,
             snapshot_every: self.snapshot_every,
             flush: Flush::Thread,
+            knows: self.knows[usize::try_from(id)? - 1],
             seed: id,
         };
         let mesh = open(&self.store(id), &config, &transport, &clock, &tasks).await?;
@@ -153,6 +166,15 @@ impl Node {
         self.mesh.shutdown().await;
         drop(self.mesh);
         Ok(self.tasks.join(PATIENCE).await?)
+    }
+
+    /// Waits until a part of it has failed by itself, and says why.
+    pub(crate) async fn failed(self) -> Result<String> {
+        let shutdown = self.tasks.shutdown();
+        let ended = tokio::time::timeout(PATIENCE, shutdown.cancelled()).await;
+        ended.context("it goes on")?;
+        let error = self.stop().await.err().context("it stopped in order")?;
+        Ok(format!("{error:#}"))
     }
 
     /// What founding said.

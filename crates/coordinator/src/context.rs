@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) peers: Peers,
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) patience: Patience,
+    /// The newest mesh version that this coordinator knows.
+    pub(crate) knows: u32,
     /// The brake, while this coordinator leads and it holds.
     pub(crate) brake: watch::Sender<Option<Brake>>,
 }
@@ -96,6 +98,8 @@ pub struct World {
     pub flush: kato_raft::Flush,
     /// Log entries between two snapshots.
     pub snapshot_every: u64,
+    /// The newest mesh version that this coordinator knows: the build's own, but in tests.
+    pub knows: u32,
     /// Seeds what is random.
     pub seed: u64,
 }

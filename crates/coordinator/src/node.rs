@@ -85,6 +85,7 @@ impl Coordinator {
             timing: config.timing,
             snapshot_every: world.snapshot_every,
             flush: world.flush,
+            knows: world.knows,
             seed: world.seed,
         };
         let clock = Arc::clone(&world.clock);
@@ -105,6 +106,7 @@ impl Coordinator {
             peers: Peers::new(transport, timeouts),
             provider: world.provider,
             patience: Context::patience(config.timing),
+            knows: world.knows,
             brake: tokio::sync::watch::Sender::new(None),
         };
         serve(&context, listener, &tasks);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kato_core::{DatacenterName, InstanceId, MachineId};
+use kato_core::{DatacenterName, InstanceId, MachineId, version};
 use kato_proto::mesh_v1 as pb;
 
 use crate::agents::{RunState, Seen};
@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) machines: BTreeMap<MachineId, MachineReport>,
     /// The brake that it holds as the leader.
     pub(crate) brake: Option<Brake>,
+    /// The newest mesh version that its coordinator knows.
+    pub(crate) knows: u32,
 }
 
 /// One machine in a report.
@@ -121,6 +123,7 @@ impl Report {
             heard,
             machines: message.machines.into_iter().filter_map(machine).collect(),
             brake: message.brake.as_ref().and_then(Brake::from_wire),
+            knows: message.knows.max(version::FIRST),
         }
     }
 

@@ -114,6 +114,11 @@ pub enum Command {
         /// How long the cell is not asked again for this instance, in milliseconds.
         retry_after_ms: u64,
     },
+    /// Every member knows this mesh version: from here on the log may hold its commands.
+    RaiseVersion {
+        /// The version.
+        to: u32,
+    },
 }
 
 /// See [`Command::PutWorkload`].

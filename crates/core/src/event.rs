@@ -84,4 +84,6 @@ kinds! {
     MachineLost,
     /// What was taken off a machine has stopped there.
     InstanceStopped,
+    /// The mesh was raised to a newer version.
+    VersionRaised,
 }

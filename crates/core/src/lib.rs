@@ -21,6 +21,7 @@ mod resources;
 mod state;
 mod time;
 mod topology;
+pub mod version;
 mod workload;
 
 pub use apply::ATTEMPTS_MAX;

@@ -6,7 +6,7 @@ use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::{
     CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId, Machine, MachineId,
-    Order, OrderId, Resources, Timestamp, Workload, WorkloadName,
+    Order, OrderId, Resources, Timestamp, Workload, WorkloadName, version,
 };
 
 /// The most datacenters that one mesh may have.
@@ -42,8 +42,10 @@ pub struct Settings {
 }
 
 /// What the mesh agrees on. Cloning is cheap: the maps are persistent and share their nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
+    /// The mesh version ([`version`]): which commands are taken.
+    pub version: u32,
     /// The last change.
     pub revision: Revision,
     /// The latest time stamp seen. Never goes back, whatever the leaders' clocks do.
@@ -67,6 +69,26 @@ pub struct State {
     pub orders: OrdMap<OrderId, Order>,
     /// The latest events, the oldest first.
     pub events: Vector<Event>,
+}
+
+impl Default for State {
+    /// What every log begins with.
+    fn default() -> Self {
+        Self {
+            version: version::FIRST,
+            revision: Revision::default(),
+            time: Timestamp::default(),
+            settings: None,
+            datacenters: OrdMap::new(),
+            cells: OrdMap::new(),
+            machines: OrdMap::new(),
+            workloads: OrdMap::new(),
+            instances: OrdMap::new(),
+            stopping: OrdMap::new(),
+            orders: OrdMap::new(),
+            events: Vector::new(),
+        }
+    }
 }
 
 /// A cell's ledger. Derived from the rest of the state, and kept because every placement asks for it.

@@ -39,8 +39,8 @@ pub enum InvalidMessage {
     },
     /// Written by a newer Káto, with a meaning that this one does not know.
     #[error(
-        "written in version {found} of {what}, this coordinator knows version {known} at most: \
-         upgrade it"
+        "{what} needs mesh version {found}, this kato knows versions up to {known}: start the newer \
+         binary"
     )]
     TooNew {
         /// What carries the version.

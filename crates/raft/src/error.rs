@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use kato_proto::InvalidMessage;
+
 /// Why a request to the mesh failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -22,6 +24,17 @@ pub enum Error {
         bytes: usize,
         /// The limit.
         max: usize,
+    },
+    /// The mesh version does not cover a command yet. Nothing was done.
+    #[error(
+        "this needs mesh version {needs}, the mesh is at version {mesh}: it is raised once every \
+         coordinator runs a kato that knows it"
+    )]
+    NotYet {
+        /// The version that it needs.
+        needs: u32,
+        /// The mesh's.
+        mesh: u32,
     },
     /// This coordinator has stopped taking part.
     #[error("this coordinator has stopped taking part in the mesh: {0}")]
@@ -69,17 +82,61 @@ pub enum StoreError {
         /// Who opens it.
         configured: u64,
     },
-    /// The store was written in another format.
-    #[error("the store has format {found}, this kato reads format {known}")]
-    WrongFormat {
+    /// A newer Káto wrote it.
+    #[error(
+        "{what} was written by a newer kato (format {found}), this one knows up to {known}: \
+         start the newer binary"
+    )]
+    TooNew {
+        /// Which record.
+        what: String,
         /// The format found.
         found: u32,
-        /// The format known.
+        /// The newest known.
         known: u32,
+    },
+    /// An older Káto wrote it, in a format that is not read any more.
+    #[error(
+        "{what} was written by an older kato (format {found}), this one knows from {oldest} on: \
+         start the older binary, or join this coordinator under a new id with an empty directory"
+    )]
+    TooOld {
+        /// Which record.
+        what: String,
+        /// The format found.
+        found: u32,
+        /// The oldest known.
+        oldest: u32,
+    },
+    /// It is whole, and needs another Káto.
+    #[error("{what} cannot be used")]
+    Version {
+        /// Which record.
+        what: String,
+        /// What it needs.
+        #[source]
+        source: InvalidMessage,
     },
     /// Raft refused to start on it.
     #[error("raft does not start on this store: {0}")]
     Raft(String),
+}
+
+impl StoreError {
+    /// What was read whole and cannot be understood: because another Káto wrote it, or by damage that no checksum saw.
+    pub(crate) fn unreadable(what: String, error: InvalidMessage) -> Self {
+        match error {
+            InvalidMessage::TooNew { .. } | InvalidMessage::TooOld { .. } => {
+                Self::Version { what, source: error }
+            }
+            damage => Self::Damaged { what, reason: damage.to_string() },
+        }
+    }
+
+    /// Whether it is not damaged: another Káto reads it.
+    pub(crate) fn is_of_other_version(&self) -> bool {
+        matches!(self, Self::TooNew { .. } | Self::TooOld { .. } | Self::Version { .. })
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for StoreError {

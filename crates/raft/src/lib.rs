@@ -7,6 +7,7 @@ mod alone;
 mod convert;
 mod disk;
 mod error;
+mod gate;
 mod leader;
 mod machine;
 mod mesh;

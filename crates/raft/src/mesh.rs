@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::gate::Gate;
 use crate::leader::Leader;
 use crate::machine::Machine;
 use crate::network::{MESSAGE_BYTES_MAX, Network};
@@ -41,6 +42,9 @@ pub struct Config {
     pub snapshot_every: u64,
     /// Who brings the log to the disk.
     pub flush: Flush,
+    /// The newest mesh version that this member knows: [`kato_core::version::NEWEST`], but in tests of older and
+    /// newer builds.
+    pub knows: u32,
     /// Seeds the election timeouts. Random in production, the simulator's seed in a simulation.
     pub seed: u64,
 }
@@ -56,6 +60,8 @@ pub struct Leadership {
     pub here: bool,
     /// Everybody who votes.
     pub voters: BTreeMap<NodeId, Member>,
+    /// Everybody who takes part, whether he votes or not.
+    pub members: BTreeMap<NodeId, Member>,
 }
 
 /// One member's part in the mesh. Clones share it.
@@ -101,7 +107,7 @@ impl Mesh {
     ) -> Result<Self, StoreError> {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
-        let machine = Machine::open(disk, log.extent())?;
+        let machine = Machine::open(disk, log.extent(), config.knows)?;
         let (views, snapshots) = (machine.subscribe(), machine.snapshots());
         let keepalive = config.timing.heartbeat * 3;
         let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
@@ -113,8 +119,9 @@ impl Mesh {
             .await
             .map_err(|error| StoreError::Raft(error.to_string()))?;
         let leader = Leader::new(raft.clone(), network.clone());
+        let gate = Gate { views: views.clone(), knows: config.knows };
         let (proposer, proposing) =
-            Proposer::new(raft.clone(), clock, leader.clone(), tasks.shutdown());
+            Proposer::new(raft.clone(), clock, leader.clone(), gate, tasks.shutdown());
         tasks.spawn("proposer", OnError::Stop, async move {
             proposing.await;
             Ok::<(), Error>(())
@@ -270,6 +277,7 @@ async fn follow(
                     .map(|(id, member)| (id, member.datacenter)),
                 here: metrics.current_leader == Some(metrics.id),
                 voters: membership.voter_ids().filter_map(member).collect(),
+                members: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
             }
         };
         published.send_if_modified(|known| {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::Error;
+use crate::gate::Gate;
 use crate::leader::Leader;
 use crate::types::{Outcomes, Raft, Record, TypeConfig};
 
@@ -46,6 +47,7 @@ struct Request {
 pub(crate) struct Proposer {
     queue: mpsc::Sender<Request>,
     leader: Leader,
+    gate: Gate,
 }
 
 impl Proposer {
@@ -54,10 +56,11 @@ impl Proposer {
         raft: Raft,
         clock: Arc<dyn Clock>,
         leader: Leader,
+        gate: Gate,
         shutdown: CancellationToken,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, requests) = mpsc::channel(WAITING_MAX);
-        (Self { queue, leader }, run(raft, clock, requests, shutdown))
+        (Self { queue, leader, gate }, run(raft, clock, requests, shutdown))
     }
 
     /// Proposes here or where the leader is, until `deadline`. Only failures that certainly changed nothing are
@@ -74,6 +77,7 @@ impl Proposer {
             if shutdown.is_cancelled() {
                 return Err(Error::Stopped("shutting down".to_owned()));
             }
+            self.gate.admit(&commands)?;
             let tried = async {
                 match self.leader.client()? {
                     None => self.queue_here(commands.clone(), bytes).await,
@@ -96,7 +100,7 @@ impl Proposer {
 
     /// Proposes for another member, and only if this one leads.
     pub(crate) async fn propose_here(&self, commands: Vec<Command>) -> Result<Outcomes, Status> {
-        let queued = match size(&commands) {
+        let queued = match self.gate.admit(&commands).and_then(|()| size(&commands)) {
             Ok(bytes) => self.queue_here(commands, bytes).await,
             Err(error) => Err(error),
         };
@@ -255,7 +259,10 @@ impl Error {
     /// For another member, which takes it apart with [`Error::from_status`].
     pub(crate) fn status(&self) -> Status {
         let code = match self {
-            Self::Unavailable(_) | Self::Stopped(_) => Code::FailedPrecondition,
+            // Who follows a log that is ahead of it has only to go on: trying again helps.
+            Self::Unavailable(_) | Self::Stopped(_) | Self::NotYet { .. } => {
+                Code::FailedPrecondition
+            }
             Self::Unknown => Code::Aborted,
             Self::Overloaded(_) | Self::TooLarge { .. } => Code::ResourceExhausted,
         };

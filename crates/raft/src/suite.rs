@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kato_core::version::NEWEST;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Directories {
         let disk: Arc<dyn Disk> =
             Arc::new(DirDisk::open(directory.path()).expect("it can be used"));
         let log = LogStore::open(Arc::clone(&disk), 0, self.0.clone()).expect("a new log opens");
-        let machine = Machine::open(disk, log.extent()).expect("a new machine opens");
+        let machine = Machine::open(disk, log.extent(), NEWEST).expect("a new machine opens");
         Ok((directory, log, machine))
     }
 }

@@ -60,6 +60,10 @@ impl Mesh {
         });
         self.dev = Some(dev);
         self.took = now().saturating_sub(began);
+        // It is raised once, moments after all coordinators have heard of each other: that is no change of a test's.
+        until("the mesh version is raised", || {
+            (self.status().mesh_version == kato_core::version::NEWEST).then_some(())
+        });
     }
 
     /// Ctrl-C, and the wait until everything is gone.

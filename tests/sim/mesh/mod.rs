@@ -295,6 +295,7 @@ impl SimMesh {
                 catalogue: catalogue.clone(),
                 flush: Flush::Task(Arc::new(delay)),
                 snapshot_every: SNAPSHOT_EVERY,
+                knows: kato_core::version::NEWEST,
                 seed,
             };
             Box::pin(async move {

@@ -22,6 +22,7 @@ pub(crate) fn overview(
         .with("Leader", leader(status))
         .with("May be lost", may_lose(status))
         .with("Brake", brake(status))
+        .with("Mesh version", version(status))
         .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
@@ -77,6 +78,32 @@ fn brake(status: &GetStatusResponse) -> String {
     let names = plain(&brake.dark.join(", "));
     let seen = format!("{dark} of {of} datacenters ({names}) {look} dark from {leader}");
     paint(BAD, &format!("{seen}: nothing is moved until at least {until} again"))
+}
+
+/// Which members keep the mesh at an older version than others know; nothing where none does.
+fn version(status: &GetStatusResponse) -> String {
+    let newest = status.members.iter().map(|member| member.knows).max().unwrap_or_default();
+    if newest <= status.mesh_version {
+        return String::new();
+    }
+    let names = |which: &dyn Fn(&Member) -> bool| {
+        let found = status.members.iter().filter(|member| which(member));
+        found.map(|member| plain(&member.datacenter)).collect::<Vec<_>>().join(", ")
+    };
+    let older = names(&|member| member.heard && member.knows < newest);
+    let silent = names(&|member| !member.heard);
+    let mut waits = Vec::new();
+    if !older.is_empty() {
+        waits.push(format!("{older} (older kato: start the newer one)"));
+    }
+    if !silent.is_empty() {
+        waits.push(format!("{silent} (not heard)"));
+    }
+    if waits.is_empty() {
+        return String::new();
+    }
+    let now = status.mesh_version;
+    paint(WARN, &format!("{now}; version {newest} waits for {}", waits.join(" and ")))
 }
 
 fn machines(status: &GetStatusResponse) -> String {

@@ -241,6 +241,7 @@ pub(crate) fn status() -> GetStatusResponse {
         leader,
         silent_ms,
         heard: silent_ms.is_some_and(|ms| ms < 2_000),
+        knows: 3,
     };
     GetStatusResponse {
         read: Some(ReadInfo { revision: 61, answered_by: "dub".to_owned(), ..ReadInfo::default() }),
@@ -268,6 +269,7 @@ pub(crate) fn status() -> GetStatusResponse {
         machines_ordered: 1,
         machines_ordered_micros_per_hour: 91_200,
         brake: None,
+        mesh_version: 3,
     }
 }
 

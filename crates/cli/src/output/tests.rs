@@ -77,6 +77,9 @@ fn overviews() {
     let dark = vec!["ewr".to_owned(), "fra".to_owned()];
     let brake = Some(Brake { dark, datacenters: 3, awaited: 1 });
     assert_snapshot!("status_brake", show(&GetStatusResponse { brake, ..sample::status() }));
+    let mut older = GetStatusResponse { mesh_version: 2, ..well.clone() };
+    older.members[1].knows = 2;
+    assert_snapshot!("status_older_member", show(&older));
     let mut headless = sample::status();
     headless.leader.clear();
     (headless.machines_bought, headless.machines_ordered) = (0, 0);

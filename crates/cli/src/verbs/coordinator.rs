@@ -69,6 +69,7 @@ fn world(config: &Config) -> anyhow::Result<World> {
         catalogue: catalogue(config.catalog.as_deref())?,
         flush: Flush::Thread,
         snapshot_every: SNAPSHOT_EVERY,
+        knows: kato_core::version::NEWEST,
         seed: u64::from_le_bytes(seed),
     })
 }

@@ -10,6 +10,7 @@ mod register;
 mod report;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub(crate) use report::ReportService;
 
@@ -40,7 +41,8 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("bind", boxed(bind::run(context.clone(), shutdown.clone())));
     spawn("order", boxed(order::run(context.clone(), shutdown.clone())));
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
-    spawn("failover", boxed(failover::run(context.clone(), shutdown)));
+    spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
+    spawn("version", boxed(version::run(context.clone(), shutdown)));
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

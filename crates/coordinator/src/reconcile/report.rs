@@ -92,6 +92,7 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
         applied,
         machines: machines.collect(),
         brake: None,
+        knows: context.knows,
     }
 }
 

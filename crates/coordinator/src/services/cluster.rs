@@ -71,6 +71,7 @@ impl pb::cluster_server::Cluster for ClusterService {
                     leader: leader.as_deref() == Some(member.datacenter.as_str()),
                     silent_ms: silent,
                     heard: silent.is_some_and(|silent| silent <= silence),
+                    knows: whole.reports.get(&member.datacenter).map_or(0, |report| report.knows),
                 }
             })
             .collect();
@@ -81,6 +82,7 @@ impl pb::cluster_server::Cluster for ClusterService {
         Ok(Response::new(pb::GetStatusResponse {
             domain: context.domain.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            mesh_version: state.version,
             term: leadership.term,
             leader: leader.unwrap_or_default(),
             may_lose: count(heard.saturating_sub(members.len() / 2 + 1)),
@@ -124,7 +126,7 @@ mod tests {
         let dub: kato_core::DatacenterName = "dub".parse().unwrap();
         let brake = Brake::holds(vec!["ewr".parse().unwrap(), "sin".parse().unwrap()], 3);
         let (heard, machines) = (Duration::from_secs(100), BTreeMap::new());
-        let report = Report { heard, machines, brake: brake.clone() };
+        let report = Report { heard, machines, brake: brake.clone(), knows: 0 };
         let reports = BTreeMap::from([(dub.clone(), Arc::new(report))]);
         let silence = Duration::from_secs(2);
         let shown = |now: Duration, leader: &kato_core::DatacenterName| {

@@ -20,6 +20,13 @@ impl State {
 
     fn apply_one(&mut self, command: &Command) -> Result<Applied, Rejection> {
         let before = self.revision;
+        if command.needs() > self.version {
+            return Err(Rejection::invalid(format!(
+                "the command came with mesh version {}, the mesh is at version {}",
+                command.needs(),
+                self.version
+            )));
+        }
         match command {
             Command::Found(settings) => self.found(settings)?,
             Command::RegisterDatacenter(spec) => self.register_datacenter(spec)?,
@@ -45,6 +52,7 @@ impl State {
             Command::FailOrder { order, reason, retry_after_ms } => {
                 self.fail_order(*order, reason, *retry_after_ms)?;
             }
+            Command::RaiseVersion { to } => self.raise_version(*to),
         }
         Ok(Applied { revision: self.revision, changed: self.revision != before })
     }

@@ -24,6 +24,17 @@ impl State {
         }
     }
 
+    /// Raises the mesh version; it never falls.
+    pub(super) fn raise_version(&mut self, to: u32) {
+        if to > self.version {
+            self.advance();
+            let before = std::mem::replace(&mut self.version, to);
+            let domain = self.settings.as_ref().map_or_else(String::new, |s| s.domain.clone());
+            let message = format!("from {before} to {to}: every coordinator knows it");
+            self.note(EventKind::VersionRaised, domain, message);
+        }
+    }
+
     pub(super) fn register_datacenter(&mut self, spec: &DatacenterSpec) -> Result<(), Rejection> {
         let known = self.datacenters.get(&spec.name);
         if known.is_some_and(|known| known.spec == *spec) {

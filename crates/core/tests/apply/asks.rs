@@ -80,6 +80,7 @@ pub(super) enum Ask {
     Refuse { workload: usize, number: u32 },
     Attempt { attempt: u32 },
     FailOrder,
+    Raise { to: u32 },
     Order { workload: usize, number: u32, datacenter: usize },
     Settled { datacenter: usize, number: u32 },
     Unplaceable { workload: usize, number: u32 },
@@ -148,6 +149,7 @@ fn of_instances() -> impl Strategy<Value = Ask> {
         1 => one.clone().prop_map(|(workload, number)| Ask::Refuse { workload, number }),
         1 => (1..3_u32).prop_map(|attempt| Ask::Attempt { attempt }),
         1 => Just(Ask::FailOrder),
+        1 => (1_u32..6).prop_map(|to| Ask::Raise { to }),
         1 => one.prop_map(|(workload, number)| Ask::Unplaceable { workload, number }),
     ]
 }
@@ -297,6 +299,7 @@ fn about_orders(ask: &Ask, state: &State) -> Command {
         Ask::Attempt { attempt } => {
             Command::AttemptOrder { order: first_order(), attempt: *attempt }
         }
+        Ask::Raise { to } => Command::RaiseVersion { to: *to },
         Ask::FailOrder => Command::FailOrder {
             order: first_order(),
             reason: "sold out".to_owned(),

@@ -6,6 +6,7 @@ mod asks;
 
 use std::collections::BTreeSet;
 
+use kato_core::version::FIRST;
 use kato_core::{Batch, Command, InstanceId, MachineId, State, Timestamp, invariant};
 use proptest::prelude::*;
 
@@ -145,4 +146,27 @@ fn a_singleton_of_a_suspended_machine_starts_nowhere_before_its_lease_is_over() 
     assert!(refused.message.contains("may still run on core-1.cell-1.dub"), "{refused}");
     run(&mut state, Ask::Lost { datacenter: 0 }).unwrap();
     run(&mut state, bind()).unwrap();
+}
+
+/// What decides is the version of the state, whatever the build knows: a mesh that was not raised takes no newer command.
+#[test]
+fn a_command_that_the_mesh_version_does_not_cover_leaves_no_trace() {
+    let older = State { version: FIRST - 1, ..State::default() };
+    let mut state = older.clone();
+    let register = command(&Ask::Register { datacenter: 0, machines_max: 3 }, &state);
+    let batch = |commands| Batch { at: Timestamp(0), commands };
+    let refused = state.apply(&batch(vec![register.clone()])).remove(0).unwrap_err();
+    assert_eq!(refused.message, "the command came with mesh version 2, the mesh is at version 1");
+    assert_eq!(state, older);
+    // Raised by the command before it.
+    let outcomes = state.apply(&batch(vec![Command::RaiseVersion { to: 7 }, register]));
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!((state.version, state.revision.0), (7, 2));
+    // It never falls, and the same again changes nothing.
+    for to in [7, 3] {
+        let outcome = state.apply(&batch(vec![Command::RaiseVersion { to }])).remove(0).unwrap();
+        assert!(!outcome.changed && state.version == 7);
+    }
+    let batch = batch(vec![Command::RaiseVersion { to: 9 }]);
+    assert_eq!(batch.since(), 9, "who does not know 9 must not take it");
 }

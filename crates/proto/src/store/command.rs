@@ -76,6 +76,7 @@ impl From<&Command> for pb::Command {
                     retry_after_ms: *retry_after_ms,
                 })
             }
+            Command::RaiseVersion { to } => Stored::RaiseVersion(pb::RaiseVersion { to: *to }),
         };
         Self { command: Some(stored) }
     }
@@ -144,6 +145,7 @@ impl TryFrom<pb::Command> for Command {
                 reason: fail.reason,
                 retry_after_ms: fail.retry_after_ms,
             },
+            Stored::RaiseVersion(raise) => Self::RaiseVersion { to: raise.to },
         })
     }
 }

@@ -9,22 +9,17 @@ mod topology;
 mod workload;
 
 use bytes::Bytes;
+use kato_core::version::FIRST;
 use kato_core::{Batch, Timestamp};
 use prost::Message;
 
 use crate::{InvalidMessage, store_v1 as pb};
 pub use parts::{StateReader, head, parts};
 
-/// The newest version of the state machine that this build knows. A change of `apply` that gives another state
-/// for an old log raises it.
-pub const VERSION: u32 = 2;
-/// The oldest that it reads. Version 1 was never released.
-const OLDEST: u32 = 2;
-
 /// Encodes a batch for the log.
 pub fn encode_batch(batch: &Batch) -> Bytes {
     pb::Batch {
-        version: VERSION,
+        version: batch.since(),
         at_unix_ms: batch.at.0,
         commands: batch.commands.iter().map(Into::into).collect(),
     }
@@ -32,10 +27,10 @@ pub fn encode_batch(batch: &Batch) -> Bytes {
     .into()
 }
 
-/// Decodes a batch of the log.
-pub fn decode_batch(bytes: &Bytes) -> Result<Batch, InvalidMessage> {
+/// Decodes a batch of the log, for whoever knows mesh versions up to `known`.
+pub fn decode_batch(bytes: &Bytes, known: u32) -> Result<Batch, InvalidMessage> {
     let batch = decode::<pb::Batch>("batch of commands", bytes)?;
-    check_version("a batch of commands", batch.version)?;
+    check_version("a batch of commands", batch.version, known)?;
     let commands = batch.commands.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
     Ok(Batch { at: Timestamp(batch.at_unix_ms), commands })
 }
@@ -49,10 +44,12 @@ pub fn decode<M: Message + Default>(
         .map_err(|error| InvalidMessage::Undecodable { what, reason: error.to_string() })
 }
 
-fn check_version(what: &'static str, found: u32) -> Result<(), InvalidMessage> {
-    match found {
-        OLDEST..=VERSION => Ok(()),
-        0..OLDEST => Err(InvalidMessage::TooOld { what, found, oldest: OLDEST }),
-        _ => Err(InvalidMessage::TooNew { what, found, known: VERSION }),
+fn check_version(what: &'static str, found: u32, known: u32) -> Result<(), InvalidMessage> {
+    if found < FIRST {
+        return Err(InvalidMessage::TooOld { what, found, oldest: FIRST });
     }
+    if found > known {
+        return Err(InvalidMessage::TooNew { what, found, known });
+    }
+    Ok(())
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use kato_core::{
     Decision, Instance, InstanceId, MachineId, Placement, Revision, State, Stopping, Timestamp,
+    version,
 };
 use prost::Message as _;
 
+use super::check_version;
 use super::state::instance_from_stored;
 use super::topology::{order_from_stored, order_to_stored};
-use super::{VERSION, check_version};
 use crate::{Field, InvalidMessage, store_v1 as pb};
 
 /// The most items in one part.
@@ -22,7 +23,7 @@ const PART_BYTES: usize = 128 * 1024;
 /// What there is one of in a state.
 pub fn head(state: &State) -> pb::State {
     pb::State {
-        version: VERSION,
+        version: state.version,
         revision: state.revision.0,
         time_unix_ms: state.time.0,
         settings: state.settings.as_ref().map(Into::into),
@@ -181,10 +182,11 @@ pub struct StateReader {
 }
 
 impl StateReader {
-    /// Begins with what there is one of.
-    pub fn new(head: &pb::State) -> Result<Self, InvalidMessage> {
-        check_version("a state", head.version)?;
+    /// Begins with what there is one of, for whoever knows mesh versions up to `known`.
+    pub fn new(head: &pb::State, known: u32) -> Result<Self, InvalidMessage> {
+        check_version("a state", head.version, known)?;
         let state = State {
+            version: head.version,
             revision: Revision(head.revision),
             time: Timestamp(head.time_unix_ms),
             settings: head.settings.clone().map(Into::into),
@@ -258,7 +260,7 @@ impl TryFrom<pb::State> for State {
     type Error = InvalidMessage;
 
     fn try_from(stored: pb::State) -> Result<Self, InvalidMessage> {
-        let mut reader = StateReader::new(&stored)?;
+        let mut reader = StateReader::new(&stored, version::NEWEST)?;
         reader.add(stored)?;
         Ok(reader.finish())
     }

@@ -1,5 +1,6 @@
 //! Bytes that nobody encoded: an error, never a panic.
 
+use kato_core::version::NEWEST;
 use kato_core::{Batch, Timestamp};
 use kato_proto::store;
 use proptest::prelude::*;
@@ -11,7 +12,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        drop(store::decode_batch(&bytes.clone().into()));
+        drop(store::decode_batch(&bytes.clone().into(), NEWEST));
         drop(decode(bytes));
     }
 
@@ -29,8 +30,8 @@ proptest! {
         if cut {
             bytes.truncate(place);
         }
-        if let Ok(read) = store::decode_batch(&bytes.into()) {
-            prop_assert_eq!(store::decode_batch(&store::encode_batch(&read)).unwrap(), read);
+        if let Ok(read) = store::decode_batch(&bytes.into(), NEWEST) {
+            prop_assert_eq!(store::decode_batch(&store::encode_batch(&read), u32::MAX).unwrap(), read);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kato_core::version::FIRST;
 use kato_core::{
     Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter, DatacenterName,
     DatacenterSpec, Decision, Demand, Event, EventKind, Failover, Health, Instance, InstanceId,
@@ -258,6 +259,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         (order(), text(), any::<u64>()).prop_map(|(order, reason, retry_after_ms)| {
             Command::FailOrder { order, reason, retry_after_ms }
         }),
+        any::<u32>().prop_map(|to| Command::RaiseVersion { to }),
     ]
 }
 
@@ -345,6 +347,7 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 (spec.id.clone(), Machine::new(spec, suspended))
             };
             let state = State {
+                version: FIRST + u32::from(revision.0 % 2 == 1),
                 revision,
                 time,
                 settings,

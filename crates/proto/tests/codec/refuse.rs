@@ -1,6 +1,7 @@
 //! What a newer build wrote, and what nobody may leave out: each is refused by the name of its field.
 
 use kato_core::State;
+use kato_core::version::{FIRST, NEWEST};
 use kato_proto::{InvalidMessage, store, store_v1 as pb};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -73,9 +74,9 @@ fn the_untouched_state_is_taken() {
 #[test]
 fn newer_versions_and_unknown_numbers_are_refused() {
     let cases: [Case; 12] = [
-        ("version 3 of a state", |s| s.version = 3),
+        ("a state needs mesh version 4", |s| s.version = NEWEST + 1),
         ("version 0 of a state", |s| s.version = 0),
-        ("version 4294967295 of a state", |s| s.version = u32::MAX),
+        ("a state needs mesh version 4294967295", |s| s.version = u32::MAX),
         ("market", |s| s.orders[0].offer.as_mut().unwrap().market = 77),
         ("arch", |s| s.orders[0].offer.as_mut().unwrap().arch = -1),
         ("health", |s| s.datacenters[0].health = 9),
@@ -126,23 +127,23 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn a_batch_of_another_version_or_an_unknown_command_is_refused() {
-    let decode = |batch: &pb::Batch| store::decode_batch(&batch.encode_to_vec().into());
+    let decode = |batch: &pb::Batch| store::decode_batch(&batch.encode_to_vec().into(), NEWEST);
     let batch = |version, commands| pb::Batch { version, at_unix_ms: 1, commands };
-    decode(&batch(store::VERSION, Vec::new())).unwrap();
-    for version in [0, store::VERSION - 1] {
+    decode(&batch(NEWEST, Vec::new())).unwrap();
+    for version in [0, FIRST - 1] {
         let error = decode(&batch(version, Vec::new())).unwrap_err();
         assert!(matches!(error, InvalidMessage::TooOld { .. }), "{error}");
     }
-    for version in [store::VERSION + 1, u32::MAX] {
+    for version in [NEWEST + 1, u32::MAX] {
         let error = decode(&batch(version, Vec::new())).unwrap_err();
         assert!(matches!(error, InvalidMessage::TooNew { .. }), "{error}");
     }
     // A command that this build has no name for reads as one without content.
-    let error = decode(&batch(store::VERSION, vec![pb::Command { command: None }])).unwrap_err();
+    let error = decode(&batch(NEWEST, vec![pb::Command { command: None }])).unwrap_err();
     assert_eq!(error, InvalidMessage::Missing("command"));
-    let mut unknown = batch(store::VERSION, Vec::new()).encode_to_vec();
+    let mut unknown = batch(NEWEST, Vec::new()).encode_to_vec();
     // Field 3 (commands), 3 bytes: field 99, varint.
     unknown.extend([0x1a, 3, 0x98, 0x06, 1]);
-    let error = store::decode_batch(&unknown.into()).unwrap_err();
+    let error = store::decode_batch(&unknown.into(), NEWEST).unwrap_err();
     assert_eq!(error, InvalidMessage::Missing("command"));
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kato_core::version::NEWEST;
 use kato_core::{Command, Coordinates, DatacenterSpec, Timestamp};
 use kato_net::clock::Clock;
 use kato_net::task::Tasks;
@@ -67,6 +68,7 @@ async fn start_keeping(
         timing: Timing::for_rtt_ms(1).unwrap(),
         snapshot_every: 10_000,
         flush: Flush::Thread,
+        knows: NEWEST,
         seed: 1,
     };
     let identity = "spiffe://demo.com/coordinator/dub".parse().unwrap();

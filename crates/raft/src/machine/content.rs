@@ -60,6 +60,8 @@ impl Writer<'_> {
 /// Puts a snapshot together as it comes.
 pub(super) struct Reader {
     frames: Frames,
+    /// The newest mesh version that this member knows.
+    knows: u32,
     begun: Option<(SnapshotMeta, store::StateReader)>,
     parts: u64,
     items: u64,
@@ -68,8 +70,8 @@ pub(super) struct Reader {
 
 impl Reader {
     /// `file` is how errors name it.
-    pub(super) fn new(file: String) -> Self {
-        Self { frames: Frames::new(file), begun: None, parts: 0, items: 0, ended: false }
+    pub(super) fn new(file: String, knows: u32) -> Self {
+        Self { frames: Frames::new(file), knows, begun: None, parts: 0, items: 0, ended: false }
     }
 
     /// Takes the next piece of the file.
@@ -77,8 +79,7 @@ impl Reader {
         self.frames.push(piece);
         while let Some(record) = self.frames.next()? {
             let what = self.frames.name(record.number, record.at);
-            self.take(record)
-                .map_err(|error| StoreError::Damaged { what, reason: error.to_string() })?;
+            self.take(record).map_err(|error| StoreError::unreadable(what, error))?;
         }
         Ok(())
     }
@@ -92,7 +93,7 @@ impl Reader {
             (Kind::Head(head), None) => {
                 let meta = SnapshotMeta::from_pb(head.meta.field("head.meta")?)?;
                 let state = head.state.field("head.state")?;
-                self.begun = Some((meta, store::StateReader::new(&state)?));
+                self.begun = Some((meta, store::StateReader::new(&state, self.knows)?));
             }
             (Kind::Part(part), Some((_, reader))) => {
                 self.parts += 1;
@@ -127,8 +128,12 @@ fn kind(payload: &Bytes) -> Result<Kind, InvalidMessage> {
 }
 
 /// Reads a whole file, at once.
-pub(super) fn read(source: &dyn Source, file: String) -> Result<(SnapshotMeta, State), ReadError> {
-    let mut reader = Reader::new(file);
+pub(super) fn read(
+    source: &dyn Source,
+    file: String,
+    knows: u32,
+) -> Result<(SnapshotMeta, State), ReadError> {
+    let mut reader = Reader::new(file, knows);
     for piece in pieces(source)? {
         reader.push(&piece?)?;
     }

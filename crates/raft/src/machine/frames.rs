@@ -5,7 +5,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::StoreError;
-use crate::store::{seal, unseal};
+use crate::store::{check, seal, unseal};
 
 /// What every snapshot file begins with.
 const MAGIC: [u8; 8] = *b"KATOSNAP";
@@ -107,7 +107,7 @@ impl Frames {
         let version = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
         let checksum = crc32c::crc32c(&found[..12]).to_le_bytes();
         if found[..8] == MAGIC && found[12..] == checksum {
-            return Err(StoreError::WrongFormat { found: version, known: LAYOUT });
+            return check(version, LAYOUT, LAYOUT, || self.file.clone());
         }
         Err(StoreError::Damaged {
             what: self.file.clone(),

@@ -43,8 +43,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Loads the newest snapshot, which must go together with the log without a gap.
-    pub(crate) fn open(disk: Arc<dyn Disk>, log: Extent) -> Result<Self, StoreError> {
-        let (snapshots, newest) = Snapshots::open(disk, log)?;
+    /// `knows` is the newest mesh version that this member knows.
+    pub(crate) fn open(disk: Arc<dyn Disk>, log: Extent, knows: u32) -> Result<Self, StoreError> {
+        let (snapshots, newest) = Snapshots::open(disk, log, knows)?;
         let mut machine = Self {
             view: View::default(),
             last: None,
@@ -75,12 +76,12 @@ impl Machine {
         self.published.send_replace(self.view.clone());
     }
 
-    /// # Panics
-    /// On a record that this build cannot read: skipping it would make this node's state another one.
-    fn apply_record(&mut self, id: LogId, record: &Record) -> Outcomes {
-        let batch = store::decode_batch(&record.0)
-            .unwrap_or_else(|error| panic!("same-log-same-state: log entry {id}: {error}"));
-        self.view.state.apply(&batch)
+    /// What this build cannot read stops the node: skipping it would make this node's state another one
+    /// (same-log-same-state).
+    fn apply_record(&mut self, id: LogId, record: &Record) -> Result<Outcomes, StoreError> {
+        let batch = store::decode_batch(&record.0, self.snapshots.knows)
+            .map_err(|error| StoreError::unreadable(format!("log entry {}", id.index), error))?;
+        Ok(self.view.state.apply(&batch))
     }
 }
 
@@ -106,7 +107,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let (entry, responder) = next?;
             let outcomes = match &entry.payload {
                 EntryPayload::Blank => Outcomes::new(),
-                EntryPayload::Normal(record) => self.apply_record(entry.log_id, record),
+                EntryPayload::Normal(record) => self.apply_record(entry.log_id, record)?,
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                     Outcomes::new()

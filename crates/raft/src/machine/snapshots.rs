@@ -21,6 +21,8 @@ const SUFFIX: &str = ".kato";
 
 pub(crate) struct Snapshots {
     disk: Arc<dyn Disk>,
+    /// The newest mesh version that this member knows.
+    pub(super) knows: u32,
     /// The newest one's file.
     newest: Mutex<Option<String>>,
 }
@@ -34,8 +36,9 @@ impl Snapshots {
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         log: Extent,
+        knows: u32,
     ) -> Result<(Self, Option<Whole>), StoreError> {
-        let snapshots = Self { disk, newest: Mutex::new(None) };
+        let snapshots = Self { disk, knows, newest: Mutex::new(None) };
         let index = |id: Option<LogId>| id.map(|id| id.index);
         let mut damage = None;
         let mut newest = None;
@@ -46,7 +49,9 @@ impl Snapshots {
                     *snapshots.newest() = Some(name);
                     break;
                 }
-                Err(error) if index_in(&name) <= index(log.last) => {
+                Err(error)
+                    if index_in(&name) <= index(log.last) && !error.is_of_other_version() =>
+                {
                     let shown = &error as &dyn std::error::Error;
                     tracing::warn!(error = shown, name, "damaged snapshot");
                     damage.get_or_insert(error);
@@ -179,7 +184,7 @@ impl Snapshots {
 
     fn load(&self, name: &str) -> Result<Whole, StoreError> {
         let path = self.disk.path(name).display().to_string();
-        let read = content::read(&*self.source(name)?, path);
+        let read = content::read(&*self.source(name)?, path, self.knows);
         read.map_err(|error| self.unreadable(name, error))
     }
 }

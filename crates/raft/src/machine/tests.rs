@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use kato_core::State;
+use kato_core::version::NEWEST;
 use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
 
 use super::content::{self, Reader};
@@ -51,7 +52,7 @@ fn written(state: &State) -> (Vec<Vec<u8>>, usize) {
 }
 
 fn read(file: &[u8], piece: usize) -> Result<(SnapshotMeta, State), StoreError> {
-    let mut reader = Reader::new("file".to_owned());
+    let mut reader = Reader::new("file".to_owned(), NEWEST);
     for piece in file.chunks(piece) {
         reader.push(piece)?;
     }
@@ -96,7 +97,7 @@ fn a_file_without_its_end_or_in_another_order_is_refused() {
     refused(&short, "record 2 at byte");
     // Numbered anew, as no damage would, it is short of what its end says.
     let numbered: Vec<Vec<u8>> =
-        (0..).zip(&short[1..]).map(|(number, whole)| frame(number, &whole[12..])).collect();
+        (0..).zip(&short[1..]).map(|(number, whole)| frame(number, &whole[14..])).collect();
     let first = header().to_vec();
     let forged: Vec<&Vec<u8>> = std::iter::once(&first).chain(&numbered).collect();
     refused(&forged, "came before the end, it says");
@@ -106,7 +107,7 @@ fn a_file_without_its_end_or_in_another_order_is_refused() {
 }
 
 fn machine(disk: &RigDisk) -> (Machine, Arc<Snapshots>) {
-    let machine = Machine::open(Arc::new(disk.clone()), Extent::default()).unwrap();
+    let machine = Machine::open(Arc::new(disk.clone()), Extent::default(), NEWEST).unwrap();
     let snapshots = machine.snapshots();
     (machine, snapshots)
 }

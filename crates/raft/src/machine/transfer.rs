@@ -35,11 +35,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(snapshots: Arc<Snapshots>) -> Result<Self, StoreError> {
         let draft = snapshots.draft()?;
-        Ok(Self {
-            draft,
-            reader: Reader::new("the snapshot from the leader".to_owned()),
-            snapshots,
-        })
+        let reader = Reader::new("the snapshot from the leader".to_owned(), snapshots.knows);
+        Ok(Self { draft, reader, snapshots })
     }
 
     /// Takes the next piece.

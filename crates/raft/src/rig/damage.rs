@@ -10,6 +10,7 @@ use super::history::{Model, Step, Store, entry, run, script, vote};
 use crate::machine::Machine;
 use crate::store::LogStore;
 use crate::{Flush, StoreError};
+use kato_core::version::NEWEST;
 
 /// What became of damaged stores.
 #[derive(Debug, Default)]
@@ -186,7 +187,7 @@ fn a_damaged_snapshot_is_never_half_read() {
     let mut check = |what: String, file: Vec<u8>| {
         let mut damaged = content.clone();
         damaged.files.insert(newest.clone(), file);
-        let error = Machine::open(Arc::new(RigDisk::of(damaged)), extent).map(|_| ());
+        let error = Machine::open(Arc::new(RigDisk::of(damaged)), extent, NEWEST).map(|_| ());
         let error = error.expect_err(&what);
         let StoreError::Damaged { what: named, .. } = &error else { panic!("{what}: {error}") };
         assert!(named.contains(&newest), "{what}: {error}");

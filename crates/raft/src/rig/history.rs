@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::{FutureExt, stream};
+use kato_core::version::NEWEST;
 use kato_core::{Batch, Command, State, Timestamp};
 use kato_proto::store;
 use openraft::EntryPayload;
@@ -117,7 +118,7 @@ impl Model {
             for (index, entry) in self.entries.range(from..=*upto) {
                 let EntryPayload::Normal(record) = &entry.payload else { continue };
                 assert_eq!(entry.log_id.index, *index);
-                model.applied.apply(&store::decode_batch(&record.0).unwrap());
+                model.applied.apply(&store::decode_batch(&record.0, NEWEST).unwrap());
             }
             model.snapshot = Some((*upto, model.applied.clone()));
             return model;
@@ -188,7 +189,7 @@ impl Store {
     pub(super) fn open(disk: &RigDisk) -> Result<Self, StoreError> {
         let disk = Arc::new(disk.clone());
         let log = LogStore::open(disk.clone(), MEMBER, Flush::Inline)?;
-        let machine = Machine::open(disk, log.extent())?;
+        let machine = Machine::open(disk, log.extent(), NEWEST)?;
         Ok(Self { log, machine })
     }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use kato_core::version::NEWEST;
+use redb::ReadableTable as _;
+
 use super::disk::{Content, RigDisk};
 use super::history::{MEMBER, Model, Step, Store, id, run, script};
 use crate::error::chain;
 use crate::machine::Machine;
-use crate::store::{LogStore, seal};
+use crate::store::{LogStore, VERSION, seal, seal_as};
 use crate::{DirDisk, Disk, Flush, StoreError};
 
 /// A store with two snapshots, whose log begins between them or behind both.
@@ -112,7 +115,71 @@ fn a_store_of_another_format_is_refused() {
     transaction.commit().unwrap();
     drop(database);
     let error = LogStore::open(disk, MEMBER, Flush::Inline).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "the store has format 9, this kato reads format 1");
+    assert_eq!(
+        error.to_string(),
+        "the log was written by a newer kato (format 9), this one knows up to 2: \
+         start the newer binary"
+    );
+}
+
+/// Each kind of record says the version that it was written with.
+#[test]
+fn records_of_a_newer_kato_are_refused_by_name() {
+    let newer = |payload: &[u8]| seal_as(VERSION + 1, payload);
+    let refused = |what: &str, change: &dyn Fn(&DirDisk)| {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = DirDisk::open(directory.path()).unwrap();
+        let (content, _) = store(true);
+        std::fs::write(directory.path().join("log.redb"), &content.log).unwrap();
+        for (name, bytes) in &content.files {
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+        }
+        change(&disk);
+        let opened = LogStore::open(Arc::new(disk.clone()), MEMBER, Flush::Inline);
+        let opened =
+            opened.and_then(|log| Machine::open(Arc::new(disk), log.extent(), NEWEST).map(drop));
+        let text = opened.expect_err(what).to_string();
+        let expected = "was written by a newer kato (format 3), this one knows up to 2: start";
+        assert!(text.contains(what) && text.contains(expected), "{what}: {text}");
+    };
+    let change = |disk: &DirDisk, table: &str, key: &str| {
+        let database = disk.open_log(&redb::Database::builder()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let singles = redb::TableDefinition::<&str, &[u8]>::new("singles");
+        let entries = redb::TableDefinition::<u64, &[u8]>::new("entries");
+        if table == "singles" {
+            let mut table = transaction.open_table(singles).unwrap();
+            let payload = table.get(key).unwrap().unwrap().value()[6..].to_vec();
+            table.insert(key, newer(&payload).as_slice()).unwrap();
+        } else {
+            let mut table = transaction.open_table(entries).unwrap();
+            let (last, sealed) =
+                table.last().unwrap().map(|(k, v)| (k.value(), v.value().to_vec())).unwrap();
+            table.insert(last, newer(&sealed[6..]).as_slice()).unwrap();
+        }
+        transaction.commit().unwrap();
+    };
+    refused("the vote", &|disk| change(disk, "singles", "vote"));
+    refused("the log's head", &|disk| change(disk, "singles", "head"));
+    refused("log entry ", &|disk| change(disk, "entries", ""));
+    refused("log.mark", &|disk| {
+        let mark = disk.read("log.mark").unwrap();
+        let head = newer(&mark[6..38]);
+        for offset in [0, 512] {
+            disk.note("log.mark", offset, &head, true).unwrap();
+        }
+    });
+    refused(", record 1 at byte", &|disk| {
+        let name = disk.list().unwrap().into_iter().rfind(|name| name.starts_with("snap")).unwrap();
+        let mut file = disk.read(&name).unwrap();
+        // The header, then the head's frame of eight bytes and its record, then that of the first part.
+        let length = |at: usize| u32::from_le_bytes(*file[at..].first_chunk().unwrap()) as usize;
+        let begin = 16 + 8 + length(16) + 8;
+        let end = begin + length(begin - 8);
+        let record = newer(&file[begin + 6..end]);
+        file[begin..end].copy_from_slice(&record);
+        disk.write(&name, &file).unwrap();
+    });
 }
 
 /// Files that somebody removed, one at a time.
@@ -144,6 +211,6 @@ fn unfinished_files_go() {
     let disk = Arc::new(DirDisk::open(directory.path()).unwrap());
     let log = LogStore::open(disk.clone(), MEMBER, Flush::Inline).unwrap();
     assert!(!left.exists(), "it would lie there for ever");
-    assert!(Machine::open(disk.clone(), log.extent()).is_ok());
+    assert!(Machine::open(disk.clone(), log.extent(), NEWEST).is_ok());
     assert_eq!(disk.list().unwrap(), ["log.mark"]);
 }

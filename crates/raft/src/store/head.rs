@@ -12,8 +12,6 @@
 //! process cannot. So one case is not noticed: the power is cut within that moment *and* the medium damages the
 //! very last commit, which had been synced. Neither is a directory that somebody put back as a whole from a copy.
 
-use bytes::Bytes;
-
 use super::record::{seal, unseal};
 use crate::types::NodeId;
 use crate::{Disk, StoreError};
@@ -24,8 +22,8 @@ pub(super) const MARK: &str = "log.mark";
 const PLACE_BYTES: usize = 512;
 /// A head's size in bytes.
 const HEAD_BYTES: usize = 32;
-/// A checksum and a head.
-const SEALED_BYTES: usize = HEAD_BYTES + 4;
+/// A checksum, a version and a head.
+const SEALED_BYTES: usize = HEAD_BYTES + 6;
 
 /// The last write, and what the log was after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +75,16 @@ pub(super) fn check(disk: &dyn Disk, head: &Head) -> Result<(), StoreError> {
     let file = read(disk)?;
     let damaged = |what: String, reason: String| Err(StoreError::Damaged { what, reason });
     let what = || disk.path(MARK).display().to_string();
-    let marks = [0, PLACE_BYTES].map(|at| {
-        let sealed = file.get(at..at + SEALED_BYTES)?;
-        unseal(sealed, String::new).ok().and_then(|payload: Bytes| Head::from_bytes(&payload))
-    });
+    let mut marks = [None, None];
+    for (mark, at) in marks.iter_mut().zip([0, PLACE_BYTES]) {
+        let Some(sealed) = file.get(at..at + SEALED_BYTES) else { continue };
+        match unseal(sealed, what) {
+            Ok(payload) => *mark = Head::from_bytes(&payload),
+            Err(error) if error.is_of_other_version() => return Err(error),
+            // A torn write; the other place is whole.
+            Err(_) => {}
+        }
+    }
     let Some(last) = marks.into_iter().flatten().max_by_key(|head| head.number) else {
         // The first transaction claims the store; the power may go before its mark is there.
         if head.number <= 1 && file.iter().all(|byte| *byte == 0) {

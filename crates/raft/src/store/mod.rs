@@ -20,7 +20,9 @@ use crate::types::{Entry, LogId, NodeId, TypeConfig, Vote};
 use crate::{Disk, StoreError};
 use file::{Change, LogFile};
 use memory::Memory;
-pub(crate) use record::{seal, unseal};
+#[cfg(test)]
+pub(crate) use record::{VERSION, seal_as};
+pub(crate) use record::{check, seal, unseal};
 pub use writer::Flush;
 use writer::{Done, Writer};
 

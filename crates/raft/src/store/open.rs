@@ -14,7 +14,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use super::file::{COMMITTED, ENTRIES, HEAD, LogFile, PURGED, SINGLES, Singles, Tail, VOTE};
 use super::head::{self, Head, MARK};
 use super::memory::Memory;
-use super::record::{seal, unseal};
+use super::record::{check, seal, unseal};
 use crate::convert::Message;
 use crate::types::{Entry, NodeId};
 use crate::welcome::WELCOME;
@@ -25,7 +25,7 @@ const FORMAT: &str = "format";
 const MEMBER: &str = "member";
 
 /// The format of both tables.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// The database's page cache, in bytes. Entries are served from memory, so a small one is enough.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -72,10 +72,8 @@ impl LogFile {
             table => table?,
         };
         let Some(format) = number(&singles, FORMAT)? else { return self.expect_nothing() };
-        if format != u64::from(FORMAT_VERSION) {
-            let found = u32::try_from(format).unwrap_or(u32::MAX);
-            return Err(StoreError::WrongFormat { found, known: FORMAT_VERSION });
-        }
+        let found = u32::try_from(format).unwrap_or(u32::MAX);
+        check(found, FORMAT_VERSION, FORMAT_VERSION, || "the log".to_owned())?;
         let found = number(&singles, MEMBER)?.unwrap_or_default();
         if found != member {
             return Err(StoreError::WrongMember { found, configured: member });
@@ -213,5 +211,5 @@ where
 {
     store::decode::<M::Pb>("record", bytes)
         .and_then(M::from_pb)
-        .map_err(|error| StoreError::Damaged { what: what(), reason: error.to_string() })
+        .map_err(|error| StoreError::unreadable(what(), error))
 }

@@ -94,6 +94,7 @@ impl World {
             heard: NOW.checked_sub(silent).unwrap(),
             machines: BTreeMap::from([("core-1.cell-1.dub".parse().unwrap(), machine)]),
             brake: None,
+            knows: 0,
         });
         let report = report.map(|report| ("dub".parse().unwrap(), Arc::new(report)));
         let reports = report.into_iter().collect();

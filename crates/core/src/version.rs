@@ -1,0 +1,53 @@
+//! The mesh version: which commands the log may hold, and what they mean. It is part of the state, so that the same log
+//! gives the same state under every binary. A new command, or a new meaning of an old one, comes with a version of its
+//! own, and holds from where the log raises the mesh to it: once every member has said that it knows it.
+
+use crate::{Batch, Command};
+
+/// The version that every log begins with. Version 1 was never released.
+pub const FIRST: u32 = 2;
+/// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
+pub const NEWEST: u32 = 3;
+
+impl Command {
+    /// The version that knows this command: whoever knows only older ones must not apply it.
+    #[must_use]
+    pub fn since(&self) -> u32 {
+        match self {
+            Self::Found(_)
+            | Self::RegisterDatacenter(_)
+            | Self::JoinMachine(_)
+            | Self::Suspend { .. }
+            | Self::Resume { .. }
+            | Self::DeclareLost(_)
+            | Self::PutWorkload(_)
+            | Self::DeleteWorkload { .. }
+            | Self::Place(_)
+            | Self::Unplaceable { .. }
+            | Self::Bind { .. }
+            | Self::Refuse { .. }
+            | Self::Settled { .. }
+            | Self::OrderMachine { .. }
+            | Self::AttemptOrder { .. }
+            | Self::FailOrder { .. } => FIRST,
+            Self::RaiseVersion { to } => FIRST.max(*to),
+        }
+    }
+
+    /// The version that the mesh must have before this command: none for the one that raises it.
+    #[must_use]
+    pub fn needs(&self) -> u32 {
+        match self {
+            Self::RaiseVersion { .. } => 0,
+            other => other.since(),
+        }
+    }
+}
+
+impl Batch {
+    /// The version that knows all of it.
+    #[must_use]
+    pub fn since(&self) -> u32 {
+        self.commands.iter().map(Command::since).max().unwrap_or(FIRST)
+    }
+}
