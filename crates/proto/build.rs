@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .register_descriptors(&encoded)?
         .btree_map(["."])
         .preserve_proto_field_names()
-        .build(&[".kato.v1"])?;
+        // The store's for people who look at what lies on a disk.
+        .build(&[".kato.v1", ".kato.store.v1"])?;
     Ok(())
 }

@@ -64,6 +64,7 @@ pub(crate) enum Verb {
     Version(verbs::version::Args),
     Completion(verbs::completion::Args),
     Pki(verbs::pki::Args),
+    Debug(verbs::debug::Args),
     Dev(verbs::dev::Args),
     Coordinator(verbs::coordinator::Args),
     Agent(verbs::agent::Args),

@@ -10,6 +10,7 @@ use crate::output;
 use crate::output::style::{BAD, HINT};
 use crate::settings::SettingsError;
 use crate::verbs::VerbError;
+use crate::verbs::debug::DebugError;
 use crate::verbs::dev::DevError;
 use crate::verbs::pki::PkiVerbError;
 
@@ -94,6 +95,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<Advice> {
         return Some(Advice { hint: error.hint(), ..Advice::default() });
     }
     if let Some(error) = error.downcast_ref::<DevError>() {
+        return Some(Advice { hint: error.hint(), ..Advice::default() });
+    }
+    if let Some(error) = error.downcast_ref::<DebugError>() {
         return Some(Advice { hint: error.hint(), ..Advice::default() });
     }
     let error = error.downcast_ref::<VerbError>()?;

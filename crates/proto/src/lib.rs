@@ -32,9 +32,14 @@ mod generated {
         }
     }
 
+    #[allow(
+        clippy::disallowed_types,
+        reason = "pbjson puts a map of large numbers together in a hash map; a JSON object has no order"
+    )]
     pub mod store {
         pub mod v1 {
             tonic::include_proto!("kato.store.v1");
+            include!(concat!(env!("OUT_DIR"), "/kato.store.v1.serde.rs"));
         }
     }
 }

@@ -61,6 +61,18 @@ pub enum StoreError {
     /// The database refused.
     #[error("the log's database is damaged or cannot be read")]
     Database(#[source] Box<redb::Error>),
+    /// The database cannot be opened or read back.
+    #[error(
+        "{} is damaged or cannot be read; restore this coordinator from a backup, or join it under a new id",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        #[source]
+        source: Box<redb::Error>,
+    },
     /// The log could not be written: the disk is full, or fails. What was acknowledged is there.
     #[error("the log cannot be written")]
     Write(#[source] Box<redb::Error>),

@@ -12,6 +12,7 @@ mod leader;
 mod machine;
 mod mesh;
 mod network;
+pub mod offline;
 mod proposer;
 mod reader;
 mod retention;

@@ -5,6 +5,7 @@ pub(crate) mod apply;
 pub(crate) mod completion;
 mod confirm;
 pub(crate) mod coordinator;
+pub(crate) mod debug;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod dev;
@@ -142,6 +143,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Version(args) => client(version::run(args, connection)),
         Verb::Completion(args) => completion::run(args),
         Verb::Pki(args) => pki::run(args),
+        Verb::Debug(args) => debug::run(args),
         Verb::Dev(args) => dev::run(args),
         Verb::Coordinator(args) => coordinator::run(&args),
         Verb::Agent(args) => agent::run(&args),

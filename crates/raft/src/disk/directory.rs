@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redb::{Builder, Database, DatabaseError};
 
 use super::{Disk, Draft, Source};
+use crate::StoreError;
 
 /// A directory of the file system.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ pub struct DirDisk {
 }
 
 /// The log's file.
-const LOG: &str = "log.redb";
+pub(crate) const LOG: &str = "log.redb";
 /// What a file is called before it is whole.
 const UNFINISHED: &str = "tmp";
 /// A draft is synced whenever this much was added, in bytes: one sync of all at the end would take the disk from
@@ -37,6 +38,17 @@ impl DirDisk {
             if let Some(parent) = directory.canonicalize()?.parent() {
                 File::open(parent)?.sync_all()?;
             }
+        }
+        Ok(Self { directory, drafts: Arc::default() })
+    }
+
+    /// The store in `directory`, which must be one.
+    pub(crate) fn existing(directory: &Path) -> Result<Self, StoreError> {
+        // A coordinator keeps it below its data directory.
+        let inner = directory.join("raft");
+        let directory = if inner.is_dir() { inner } else { directory.to_owned() };
+        if let Err(source) = fs::read_dir(&directory) {
+            return Err(StoreError::Io { what: "cannot read the store", path: directory, source });
         }
         Ok(Self { directory, drafts: Arc::default() })
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use redb::{Builder, Database, DatabaseError};
 
 pub use directory::DirDisk;
+pub(crate) use directory::LOG;
 
 /// Where one member keeps its log and its snapshots.
 pub trait Disk: Send + Sync + 'static {

@@ -1,9 +1,11 @@
 //! What the records of a snapshot file say: what it is of, the state in parts, and what there must have been.
 
 use std::io;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use kato_core::State;
+use kato_core::version::NEWEST;
 use kato_proto::{Field, InvalidMessage, store, store_v1 as pb};
 use pb::snapshot_record::Record as Kind;
 use prost::Message as _;
@@ -11,7 +13,8 @@ use prost::Message as _;
 use super::frames::{Frames, Record, frame, header};
 use crate::StoreError;
 use crate::convert::Message;
-use crate::disk::{Draft, Source};
+use crate::disk::{Disk, Draft, Source};
+use crate::offline::SnapshotRecord;
 use crate::types::SnapshotMeta;
 
 /// How much of a file is read or sent at once, in bytes.
@@ -140,6 +143,31 @@ pub(super) fn read(
     Ok(reader.finish()?)
 }
 
+/// Reads a file record by record, as far as its records can be read; then checks it as a start does.
+pub(crate) fn read_records(
+    disk: &dyn Disk,
+    name: &str,
+    each: &mut dyn FnMut(SnapshotRecord),
+) -> Result<(), StoreError> {
+    let path = disk.path(name);
+    let file = path.display().to_string();
+    let mut read = || {
+        let source = disk.open(name)?;
+        let mut frames = Frames::new(file.clone());
+        for piece in pieces(&*source)? {
+            frames.push(&piece?);
+            while let Some(Record { payload, number, at, .. }) = frames.next()? {
+                let message = store::decode::<pb::SnapshotRecord>("snapshot record", &payload);
+                let what = || frames.name(number, at);
+                let message = message.map_err(|error| StoreError::unreadable(what(), error))?;
+                each(SnapshotRecord { number, at, bytes: payload.len(), message });
+            }
+        }
+        self::read(&*source, file.clone(), NEWEST).map(drop)
+    };
+    read().map_err(|error: ReadError| error.of(path))
+}
+
 /// Checks every checksum of a file, and returns what it is of. Others get their turn between two pieces.
 pub(super) async fn verify(source: &dyn Source, file: String) -> Result<SnapshotMeta, ReadError> {
     let mut frames = Frames::new(file);
@@ -182,6 +210,16 @@ pub(crate) fn piece(source: &dyn Source, start: u64, length: u64) -> io::Result<
 pub(super) enum ReadError {
     Io(io::Error),
     Store(StoreError),
+}
+
+impl ReadError {
+    /// The error of reading `path`.
+    pub(super) fn of(self, path: PathBuf) -> StoreError {
+        match self {
+            Self::Io(source) => StoreError::Io { what: "cannot read the snapshot", path, source },
+            Self::Store(error) => error,
+        }
+    }
 }
 
 impl From<io::Error> for ReadError {

@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use crate::store::Extent;
 use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::{Disk, StoreError};
-pub(crate) use content::{PIECE_BYTES, piece};
-pub(crate) use snapshots::Snapshots;
+pub(crate) use content::{PIECE_BYTES, piece, read_records};
+pub(crate) use snapshots::{Snapshots, files};
 pub(crate) use transfer::{Content, Receiver};
 
 /// The state as one node has applied it. Cloning is cheap.

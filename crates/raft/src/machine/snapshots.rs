@@ -9,7 +9,7 @@ use kato_core::State;
 use super::content::{self, ReadError};
 use super::transfer::{Content, Received};
 use crate::StoreError;
-use crate::disk::{Disk, Draft, Source};
+use crate::disk::{Disk, Draft, LOG, Source};
 use crate::store::Extent;
 use crate::types::{LogId, Snapshot, SnapshotMeta};
 
@@ -63,7 +63,7 @@ impl Snapshots {
         if reached < log.purged {
             let purged = index(log.purged).unwrap_or_default();
             return Err(damage.unwrap_or_else(|| StoreError::Damaged {
-                what: "the set of snapshots".to_owned(),
+                what: format!("the set of snapshots in {}", snapshots.directory().display()),
                 reason: format!("the log begins after entry {purged}, no snapshot reaches it"),
             }));
         }
@@ -71,7 +71,7 @@ impl Snapshots {
             && Some(committed) > index(log.last).max(index(reached))
         {
             return Err(StoreError::Damaged {
-                what: "the log".to_owned(),
+                what: snapshots.disk.path(LOG).display().to_string(),
                 reason: format!("entry {committed} was committed, log and snapshots end before it"),
             });
         }
@@ -131,13 +131,7 @@ impl Snapshots {
     }
 
     fn unreadable(&self, name: &str, error: ReadError) -> StoreError {
-        match error {
-            ReadError::Io(source) => {
-                let path = self.disk.path(name);
-                StoreError::Io { what: "cannot read the snapshot", path, source }
-            }
-            ReadError::Store(error) => error,
-        }
+        error.of(self.disk.path(name))
     }
 
     fn newest(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -167,14 +161,7 @@ impl Snapshots {
     }
 
     fn names(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = self.disk.list().map_err(|source| StoreError::Io {
-            what: "cannot list the snapshots",
-            path: self.disk.path(""),
-            source,
-        })?;
-        names.retain(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
-        names.sort();
-        Ok(names)
+        files(&*self.disk)
     }
 
     fn source(&self, name: &str) -> Result<Arc<dyn Source>, StoreError> {
@@ -187,6 +174,18 @@ impl Snapshots {
         let read = content::read(&*self.source(name)?, path, self.knows);
         read.map_err(|error| self.unreadable(name, error))
     }
+}
+
+/// The snapshots on a disk, the oldest first.
+pub(crate) fn files(disk: &dyn Disk) -> Result<Vec<String>, StoreError> {
+    let mut names = disk.list().map_err(|source| StoreError::Io {
+        what: "cannot list the snapshots",
+        path: disk.path(""),
+        source,
+    })?;
+    names.retain(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+    names.sort();
+    Ok(names)
 }
 
 /// The last entry's number in a snapshot, as its file's name says it.

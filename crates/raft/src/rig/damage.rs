@@ -41,7 +41,7 @@ impl Tally {
 }
 
 /// A store after its history: closed in order, or as its process left it when it was killed.
-fn stores() -> [(&'static str, Content, Model); 2] {
+pub(crate) fn stores() -> [(&'static str, Content, Model); 2] {
     stores_after(&script(2))
 }
 

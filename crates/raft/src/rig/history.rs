@@ -22,7 +22,7 @@ use crate::types::{Entry, LogId, Record, Runtime, TypeConfig, Vote};
 use crate::{Flush, StoreError};
 
 /// The member whose store it is.
-pub(super) const MEMBER: u64 = 7;
+pub(crate) const MEMBER: u64 = 7;
 
 /// One thing that Raft asks of its store.
 #[derive(Debug, Clone)]
@@ -39,14 +39,14 @@ pub(super) enum Step {
 
 /// What was acknowledged.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Model {
-    pub(super) vote: Option<Vote>,
-    pub(super) committed: Option<LogId>,
+pub(crate) struct Model {
+    pub(crate) vote: Option<Vote>,
+    pub(crate) committed: Option<LogId>,
     lazy: Option<LogId>,
-    pub(super) purged: Option<LogId>,
-    pub(super) entries: BTreeMap<u64, Entry>,
+    pub(crate) purged: Option<LogId>,
+    pub(crate) entries: BTreeMap<u64, Entry>,
     /// The state in the newest snapshot, and the last entry in it.
-    pub(super) snapshot: Option<(u64, State)>,
+    pub(crate) snapshot: Option<(u64, State)>,
     applied: State,
 }
 

@@ -4,7 +4,7 @@
 //! there afterwards: exactly, or the store refuses to open and says why. The simulator's machines have the same disk.
 
 #[cfg(test)]
-mod damage;
+pub(crate) mod damage;
 mod disk;
 mod draft;
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! very last commit, which had been synced. Neither is a directory that somebody put back as a whole from a copy.
 
 use super::record::{seal, unseal};
+use crate::disk::LOG;
 use crate::types::NodeId;
 use crate::{Disk, StoreError};
 
@@ -101,7 +102,7 @@ pub(super) fn check(disk: &dyn Disk, head: &Head) -> Result<(), StoreError> {
             "write {} was acknowledged, the database has gone back to write {}",
             last.number, head.number
         );
-        return damaged("the log".to_owned(), reason);
+        return damaged(disk.path(LOG).display().to_string(), reason);
     }
     Ok(())
 }

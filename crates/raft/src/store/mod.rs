@@ -4,6 +4,7 @@ mod file;
 mod head;
 mod memory;
 mod open;
+mod read;
 mod record;
 mod writer;
 
@@ -18,8 +19,9 @@ use openraft::{LogState, OptionalSend};
 
 use crate::types::{Entry, LogId, NodeId, TypeConfig, Vote};
 use crate::{Disk, StoreError};
-use file::{Change, LogFile};
-use memory::Memory;
+use file::Change;
+pub(crate) use file::LogFile;
+pub(crate) use memory::Memory;
 #[cfg(test)]
 pub(crate) use record::{VERSION, seal_as};
 pub(crate) use record::{check, seal, unseal};
@@ -54,7 +56,7 @@ impl LogStore {
         member: NodeId,
         flush: Flush,
     ) -> Result<Self, StoreError> {
-        let (file, memory) = LogFile::open(Arc::clone(&disk), member)?;
+        let (file, memory) = LogFile::open(Arc::clone(&disk), Some(member))?;
         let writer = Writer::start(file, flush).map_err(|source| StoreError::Io {
             what: "cannot start the log's writer",
             path: disk.path(""),
