@@ -1,85 +1,25 @@
 //! Members of different builds in one mesh: nothing enters the log that one of them does not know, and one that cannot
 //! go on says what it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use kato_coordinator::{Config, Coordinator, StartError, Tls, World};
+use kato_core::Command;
 use kato_core::version::{FIRST, NEWEST};
-use kato_core::{Command, Coordinates, DatacenterSpec, Offer};
-use kato_net::clock::SystemClock;
-use kato_placement::Catalogue;
-use kato_raft::{DirDisk, Flush, Mesh, NodeId, StoreError, Timing};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use kato_raft::{DirDisk, Mesh, NodeId};
 
-use crate::node::{DATACENTERS, PATIENCE, Site};
+use crate::node::{PATIENCE, Site};
+use crate::running::{self, Running};
 use crate::work::{leader, settled, write};
 
 /// In this time every coordinator reports several times.
 const MANY_REPORTS: Duration = Duration::from_secs(3);
 
-/// A coordinator that runs.
-struct Running {
-    mesh: Mesh,
-    shutdown: CancellationToken,
-    joined: JoinHandle<Result<(), StartError>>,
-}
-
-impl Running {
-    async fn stop(self) -> Result<()> {
-        self.shutdown.cancel();
-        drop(self.mesh);
-        Ok(self.joined.await??)
-    }
-}
-
 /// Starts a whole coordinator that knows mesh versions up to `knows`.
 async fn start(site: &Site, id: NodeId, knows: u32) -> Result<Running> {
-    let (name, address) = (DATACENTERS[usize::try_from(id)? - 1], site.address(id)?);
-    let config = Config {
-        domain: "demo.com".parse()?,
-        member: id,
-        members: site.founders()?,
-        datacenter: DatacenterSpec {
-            name: name.parse()?,
-            location: Coordinates::from_degrees(53.4, -6.3)?,
-            address: address.clone(),
-            regions: BTreeSet::new(),
-            cells: BTreeMap::new(),
-        },
-        listen: address,
-        data_dir: site.store(id),
-        tls: Tls { ca: "unused".into(), certificate: "unused".into(), key: "unused".into() },
-        authority: None,
-        timing: Timing::for_rtt_ms(1)?,
-        catalog: None,
-        sandbox: None,
-    };
-    let world = || {
-        Ok::<_, anyhow::Error>(World {
-            transport: site.transport(name)?,
-            clock: Arc::new(SystemClock),
-            disk: Arc::new(DirDisk::open(site.store(id))?),
-            provider: None,
-            catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
-            flush: Flush::Thread,
-            snapshot_every: 5_000,
-            knows,
-            seed: id,
-        })
-    };
-    let coordinator = loop {
-        match Coordinator::start(config.clone(), world()?).await {
-            // The one before, in this process, is still closing it.
-            Err(StartError::Store(StoreError::InUse)) => tokio::task::yield_now().await,
-            started => break started?,
-        }
-    };
-    let (mesh, shutdown) = (coordinator.mesh().clone(), coordinator.shutdown());
-    Ok(Running { mesh, shutdown, joined: tokio::spawn(coordinator.join()) })
+    let disk = Arc::new(DirDisk::open(site.store(id))?);
+    running::start(site, id, knows, disk).await
 }
 
 /// Waits until a member has applied a mesh version.

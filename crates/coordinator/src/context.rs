@@ -65,6 +65,10 @@ impl Context {
                     tracing::info!(%rejection, "{what}: refused");
                 }
             }
+            // Said once when it began.
+            Err(error @ Error::DiskFull(_)) => {
+                tracing::debug!(%error, "{what}: not committed");
+            }
             Err(error) => tracing::warn!(%error, "{what}: not committed"),
         }
     }

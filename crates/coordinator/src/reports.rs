@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) brake: Option<Brake>,
     /// The newest mesh version that its coordinator knows.
     pub(crate) knows: u32,
+    /// Its coordinator's disk is almost full.
+    pub(crate) disk_alarm: Option<pb::DiskAlarm>,
 }
 
 /// One machine in a report.
@@ -123,6 +125,7 @@ impl Report {
             heard,
             machines: message.machines.into_iter().filter_map(machine).collect(),
             brake: message.brake.as_ref().and_then(Brake::from_wire),
+            disk_alarm: message.disk_alarm,
             knows: message.knows.max(version::FIRST),
         }
     }

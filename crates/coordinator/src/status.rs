@@ -20,6 +20,7 @@ pub(crate) fn from_mesh(error: &Error) -> Status {
         Error::Unknown => (Code::Unknown, "FATE_UNKNOWN", false),
         Error::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED", true),
         Error::TooLarge { .. } => (Code::ResourceExhausted, "TOO_LARGE", false),
+        Error::DiskFull(_) => (Code::ResourceExhausted, "DISK_FULL", false),
         Error::NotYet { .. } => (Code::FailedPrecondition, "MESH_VERSION", false),
         Error::Stopped(_) => (Code::Unavailable, "STOPPED", false),
     };

@@ -25,6 +25,9 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// The leader's disk is almost full, and no other member can lead. Nothing was done.
+    #[error("{0}")]
+    DiskFull(String),
     /// The mesh version does not cover a command yet. Nothing was done.
     #[error(
         "this needs mesh version {needs}, the mesh is at version {mesh}: it is raised once every \

@@ -4,7 +4,7 @@
 use kato_core::Command;
 use tokio::sync::watch;
 
-use crate::{Error, View};
+use crate::{DiskAlarm, Error, View};
 
 /// Looks at commands before they are proposed.
 #[derive(Clone)]
@@ -12,12 +12,28 @@ pub(crate) struct Gate {
     pub(crate) views: watch::Receiver<View>,
     /// The newest mesh version that this member knows.
     pub(crate) knows: u32,
+    pub(crate) alarm: watch::Receiver<Option<DiskAlarm>>,
+    /// Whose disk it is.
+    pub(crate) datacenter: String,
 }
 
 impl Gate {
     /// Refuses what the mesh, or this member, does not know yet.
     pub(crate) fn admit(&self, commands: &[Command]) -> Result<(), Error> {
         covered(commands, self.views.borrow().state.version, self.knows)
+    }
+}
+
+impl Gate {
+    /// Refuses everything while the disk of this member, which leads, is almost full.
+    pub(crate) fn admit_here(&self) -> Result<(), Error> {
+        match &*self.alarm.borrow() {
+            Some(alarm) if alarm.refusing => Err(Error::DiskFull(format!(
+                "the disk of {} is almost full: {alarm}",
+                self.datacenter
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod retention;
 #[cfg(any(test, feature = "rig"))]
 pub mod rig;
 mod service;
+mod space;
 mod store;
 #[cfg(test)]
 mod suite;
@@ -30,6 +31,7 @@ pub use disk::{DirDisk, Disk, Draft, Source};
 pub use error::{Error, StoreError};
 pub use machine::View;
 pub use mesh::{Config, Leadership, Mesh};
+pub use space::DiskAlarm;
 pub use store::Flush;
 pub use timing::{Timing, TimingError};
 pub use types::{Member, NodeId};

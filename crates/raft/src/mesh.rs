@@ -24,6 +24,7 @@ use crate::proposer::Proposer;
 use crate::reader::Reader;
 use crate::retention::Retention;
 use crate::service::{SNAPSHOTS_AT_ONCE, Service};
+use crate::space::{self, DiskAlarm, Floor};
 use crate::store::LogStore;
 use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
 use crate::welcome::Welcome;
@@ -76,6 +77,7 @@ pub struct Mesh {
     shutdown: CancellationToken,
     network: Network,
     config: Arc<Config>,
+    alarm: watch::Receiver<Option<DiskAlarm>>,
 }
 
 /// Entries kept behind the newest snapshot, so that a member that was away for a moment needs no snapshot.
@@ -93,12 +95,13 @@ impl Mesh {
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
-        Self::start_keeping(Retention::DEFAULT, config, disk, transport, clock, tasks).await
+        let limits = (Retention::DEFAULT, Floor::DEFAULT);
+        Self::start_within(limits, config, disk, transport, clock, tasks).await
     }
 
-    /// As [`Mesh::start`], keeping another amount of log in memory.
-    pub(crate) async fn start_keeping(
-        retention: Retention,
+    /// As [`Mesh::start`], keeping another amount of log in memory, and of room on the disk.
+    pub(crate) async fn start_within(
+        (retention, floor): (Retention, Floor),
         config: Config,
         disk: Arc<dyn Disk>,
         transport: Arc<dyn Transport>,
@@ -107,6 +110,7 @@ impl Mesh {
     ) -> Result<Self, StoreError> {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
+        let room = Arc::clone(&disk);
         let machine = Machine::open(disk, log.extent(), config.knows)?;
         let (views, snapshots) = (machine.subscribe(), machine.snapshots());
         let keepalive = config.timing.heartbeat * 3;
@@ -119,7 +123,16 @@ impl Mesh {
             .await
             .map_err(|error| StoreError::Raft(error.to_string()))?;
         let leader = Leader::new(raft.clone(), network.clone());
-        let gate = Gate { views: views.clone(), knows: config.knows };
+        let (alarmed, alarm) = watch::channel(None);
+        let watching = space::watch(floor, room, alarmed, tasks.shutdown());
+        tasks.spawn("disk space", OnError::Stop, watching);
+        let own = config.founders.get(&config.id);
+        let gate = Gate {
+            views: views.clone(),
+            knows: config.knows,
+            alarm: alarm.clone(),
+            datacenter: own.map_or_else(String::new, |member| member.datacenter.to_string()),
+        };
         let (proposer, proposing) =
             Proposer::new(raft.clone(), clock, leader.clone(), gate, tasks.shutdown());
         tasks.spawn("proposer", OnError::Stop, async move {
@@ -143,7 +156,18 @@ impl Mesh {
         };
         let shutdown = tasks.shutdown();
         let config = Arc::new(config);
-        Ok(Self { raft, views, leadership, proposer, reader, service, shutdown, network, config })
+        Ok(Self {
+            raft,
+            views,
+            leadership,
+            proposer,
+            reader,
+            service,
+            shutdown,
+            network,
+            config,
+            alarm,
+        })
     }
 
     /// Founds the mesh, if it is not founded yet and this member is the one to do it: the founder with the lowest
@@ -229,6 +253,11 @@ impl Mesh {
     /// Follows who leads.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
+    }
+
+    /// Follows whether the disk is almost full.
+    pub fn disk_alarm(&self) -> watch::Receiver<Option<DiskAlarm>> {
+        self.alarm.clone()
     }
 
     /// Hands the leadership to another voter, if this member leads.

@@ -108,6 +108,7 @@ impl Proposer {
     }
 
     async fn queue_here(&self, commands: Vec<Command>, bytes: usize) -> Result<Outcomes, Error> {
+        self.gate.admit_here()?;
         let (answer, decided) = oneshot::channel();
         self.queue.try_send(Request { commands, bytes, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded(WAITING_MAX),
@@ -264,6 +265,8 @@ impl Error {
                 Code::FailedPrecondition
             }
             Self::Unknown => Code::Aborted,
+            // No other failure says this, so that the other side knows it again.
+            Self::DiskFull(_) => Code::OutOfRange,
             Self::Overloaded(_) | Self::TooLarge { .. } => Code::ResourceExhausted,
         };
         Status::new(code, self.to_string())
@@ -279,6 +282,7 @@ impl Error {
             Code::FailedPrecondition | Code::PermissionDenied | Code::Unimplemented => {
                 Self::Unavailable(status.message().to_owned())
             }
+            Code::OutOfRange => Self::DiskFull(status.message().to_owned()),
             Code::ResourceExhausted => Self::Overloaded(WAITING_MAX),
             _ => Self::Unknown,
         }
@@ -348,6 +352,8 @@ mod tests {
         assert!(matches!(over(Error::Unavailable(String::new())), Error::Unavailable(_)));
         assert!(matches!(over(Error::Stopped(String::new())), Error::Unavailable(_)));
         assert!(matches!(over(Error::Unknown), Error::Unknown));
+        let full = over(Error::DiskFull("the disk of dub is almost full".to_owned()));
+        assert_eq!(full.to_string(), "the disk of dub is almost full");
         assert!(matches!(over(Error::Overloaded(WAITING_MAX)), Error::Overloaded(_)));
         let fatal = openraft::error::Fatal::Stopped;
         assert!(matches!(write_error(RaftError::Fatal(fatal)), Error::Unknown));

@@ -22,6 +22,7 @@ pub(crate) fn overview(
         .with("Leader", leader(status))
         .with("May be lost", may_lose(status))
         .with("Brake", brake(status))
+        .with("Disk", disks(status))
         .with("Mesh version", version(status))
         .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
         .with("Machines", machines(status))
@@ -78,6 +79,22 @@ fn brake(status: &GetStatusResponse) -> String {
     let names = plain(&brake.dark.join(", "));
     let seen = format!("{dark} of {of} datacenters ({names}) {look} dark from {leader}");
     paint(BAD, &format!("{seen}: nothing is moved until at least {until} again"))
+}
+
+/// The coordinators whose disks are almost full.
+fn disks(status: &GetStatusResponse) -> String {
+    let alarm = |member: &Member| {
+        let alarm = member.disk_alarm.as_ref()?;
+        let (free, needed) = (alarm.free_bytes >> 20, alarm.needed_bytes >> 20);
+        let takes = if member.leader { "; it leads, so no change is taken" } else { "" };
+        Some(format!(
+            "{} is almost full: {free} MiB left in {}, {needed} MiB needed{takes}",
+            plain(&member.datacenter),
+            plain(&alarm.path),
+        ))
+    };
+    let alarms: Vec<String> = status.members.iter().filter_map(alarm).collect();
+    if alarms.is_empty() { String::new() } else { paint(BAD, &alarms.join("; ")) }
 }
 
 /// Which members keep the mesh at an older version than others know; nothing where none does.

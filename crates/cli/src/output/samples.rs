@@ -242,6 +242,7 @@ pub(crate) fn status() -> GetStatusResponse {
         silent_ms,
         heard: silent_ms.is_some_and(|ms| ms < 2_000),
         knows: 3,
+        disk_alarm: None,
     };
     GetStatusResponse {
         read: Some(ReadInfo { revision: 61, answered_by: "dub".to_owned(), ..ReadInfo::default() }),

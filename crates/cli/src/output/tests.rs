@@ -4,7 +4,8 @@ use anstream::adapter::strip_str;
 use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
-    ApplyResponse, Brake, Change, ExplainResponse, GetStatusResponse, Instance, ReadInfo, RunState,
+    ApplyResponse, Brake, Change, DiskAlarm, ExplainResponse, GetStatusResponse, Instance,
+    ReadInfo, RunState,
 };
 
 use super::candidates::plan;
@@ -80,6 +81,13 @@ fn overviews() {
     let mut older = GetStatusResponse { mesh_version: 2, ..well.clone() };
     older.members[1].knows = 2;
     assert_snapshot!("status_older_member", show(&older));
+    let mut full = well.clone();
+    full.members[0].disk_alarm = Some(DiskAlarm {
+        free_bytes: 12 << 20,
+        needed_bytes: 256 << 20,
+        path: "/var/lib/kato/raft".to_owned(),
+    });
+    assert_snapshot!("status_disk_alarm", show(&full));
     let mut headless = sample::status();
     headless.leader.clear();
     (headless.machines_bought, headless.machines_ordered) = (0, 0);

@@ -3,6 +3,7 @@
 //! nothing that it could not find again.
 
 mod bind;
+mod disk;
 mod failover;
 mod order;
 mod place;
@@ -42,6 +43,7 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("order", boxed(order::run(context.clone(), shutdown.clone())));
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
     spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
+    spawn("disk", boxed(disk::run(context.clone(), shutdown.clone())));
     spawn("version", boxed(version::run(context.clone(), shutdown)));
 }
 

@@ -93,6 +93,11 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
         machines: machines.collect(),
         brake: None,
         knows: context.knows,
+        disk_alarm: context.mesh.disk_alarm().borrow().as_ref().map(|alarm| pb::DiskAlarm {
+            free_bytes: alarm.free,
+            needed_bytes: alarm.needed,
+            path: alarm.path.display().to_string(),
+        }),
     }
 }
 

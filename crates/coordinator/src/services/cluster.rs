@@ -64,6 +64,8 @@ impl pb::cluster_server::Cluster for ClusterService {
             .iter()
             .map(|(id, member)| {
                 let silent = whole.silent(&member.datacenter).map(millis);
+                let report = whole.reports.get(&member.datacenter);
+                let alarm = report.and_then(|report| report.disk_alarm.clone());
                 pb::Member {
                     id: *id,
                     datacenter: member.datacenter.to_string(),
@@ -71,7 +73,12 @@ impl pb::cluster_server::Cluster for ClusterService {
                     leader: leader.as_deref() == Some(member.datacenter.as_str()),
                     silent_ms: silent,
                     heard: silent.is_some_and(|silent| silent <= silence),
-                    knows: whole.reports.get(&member.datacenter).map_or(0, |report| report.knows),
+                    knows: report.map_or(0, |report| report.knows),
+                    disk_alarm: alarm.map(|alarm| pb::DiskAlarm {
+                        free_bytes: alarm.free_bytes,
+                        needed_bytes: alarm.needed_bytes,
+                        path: alarm.path,
+                    }),
                 }
             })
             .collect();
@@ -126,7 +133,7 @@ mod tests {
         let dub: kato_core::DatacenterName = "dub".parse().unwrap();
         let brake = Brake::holds(vec!["ewr".parse().unwrap(), "sin".parse().unwrap()], 3);
         let (heard, machines) = (Duration::from_secs(100), BTreeMap::new());
-        let report = Report { heard, machines, brake: brake.clone(), knows: 0 };
+        let report = Report { heard, machines, brake: brake.clone(), knows: 0, disk_alarm: None };
         let reports = BTreeMap::from([(dub.clone(), Arc::new(report))]);
         let silence = Duration::from_secs(2);
         let shown = |now: Duration, leader: &kato_core::DatacenterName| {

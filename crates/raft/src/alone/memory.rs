@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use kato_net::task::Tasks;
 
-use super::{PATIENCE, large, register, reopened, start_keeping};
+use super::{PATIENCE, large, register, reopened, start_within};
 use crate::retention::Retention;
 use crate::rig::RigDisk;
+use crate::space::Floor;
 use crate::store::LogStore;
 use crate::{Disk, Flush};
 
@@ -17,7 +18,8 @@ async fn large_entries_bring_a_snapshot_and_are_purged() {
     let disk = RigDisk::default();
     let tasks = Tasks::new();
     let retention = Retention { bytes_max: 10 * BYTES, bytes_kept: 3 * BYTES };
-    let mesh = start_keeping(retention, Arc::new(disk.clone()), &tasks).await.unwrap();
+    let mesh =
+        start_within((retention, Floor::DEFAULT), Arc::new(disk.clone()), &tasks).await.unwrap();
     mesh.propose(register("kept"), PATIENCE).await.unwrap();
     for _ in 0..40 {
         mesh.propose(large(BYTES), PATIENCE).await.unwrap();

@@ -16,6 +16,7 @@ use kato_net::task::Tasks;
 use kato_net::{BoxFuture, Expect, Identity, Io, Listener, Transport};
 
 use crate::retention::Retention;
+use crate::space::Floor;
 use crate::{Config, Disk, Flush, Member, Mesh, StoreError, Timing};
 
 /// How long a test waits for what must happen.
@@ -53,11 +54,11 @@ impl Clock for Standing {
 
 /// Starts the only member of a mesh, and founds it.
 async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
-    start_keeping(Retention::DEFAULT, disk, tasks).await
+    start_within((Retention::DEFAULT, Floor::DEFAULT), disk, tasks).await
 }
 
-async fn start_keeping(
-    retention: Retention,
+async fn start_within(
+    limits: (Retention, Floor),
     disk: Arc<dyn Disk>,
     tasks: &Tasks,
 ) -> Result<Mesh, StoreError> {
@@ -74,7 +75,7 @@ async fn start_keeping(
     let identity = "spiffe://demo.com/coordinator/dub".parse().unwrap();
     let transport = Arc::new(NoNetwork(identity));
     let clock = Arc::new(Standing);
-    let mesh = Mesh::start_keeping(retention, config, disk, transport, clock, tasks).await?;
+    let mesh = Mesh::start_within(limits, config, disk, transport, clock, tasks).await?;
     // A store that was damaged while it was opened says so in the first proposal.
     drop(mesh.found().await);
     Ok(mesh)

@@ -150,6 +150,11 @@ impl Disk for DirDisk {
         self.sync_directory()
     }
 
+    fn free(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(&self.directory)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         Path::new(&self.directory).join(name)
     }

@@ -42,6 +42,9 @@ pub trait Disk: Send + Sync + 'static {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// What is left for this member, in bytes.
+    fn free(&self) -> io::Result<u64>;
+
     /// How to name a file in an error.
     fn path(&self, name: &str) -> PathBuf;
 }

@@ -73,6 +73,10 @@ impl Disk for ReadOnly {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
+    fn free(&self) -> io::Result<u64> {
+        self.0.free()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.path(name)
     }

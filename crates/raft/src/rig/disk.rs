@@ -39,6 +39,8 @@ pub(super) struct State {
     step: usize,
     operations: u64,
     fault: Option<Fault>,
+    /// What is left, in bytes; none for as much as anybody wants.
+    free: Option<u64>,
     /// Whether somebody has the log open.
     locked: bool,
     /// How often what used the disk was ended without being asked.
@@ -194,6 +196,11 @@ impl RigDisk {
         self.state().fault = fault;
     }
 
+    /// Says that so many bytes are left, or none for as much as anybody wants.
+    pub fn leave(&self, free: Option<u64>) {
+        self.state().free = free;
+    }
+
     /// How many operations there were that change something.
     pub fn operations(&self) -> u64 {
         self.state().operations
@@ -314,6 +321,10 @@ impl Disk for RigDisk {
         state.seen.files.remove(name);
         Arc::make_mut(&mut state.durable).files.remove(name);
         Ok(())
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(self.powered()?.free.unwrap_or(u64::MAX))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -95,6 +95,7 @@ impl World {
             machines: BTreeMap::from([("core-1.cell-1.dub".parse().unwrap(), machine)]),
             brake: None,
             knows: 0,
+            disk_alarm: None,
         });
         let report = report.map(|report| ("dub".parse().unwrap(), Arc::new(report)));
         let reports = report.into_iter().collect();
