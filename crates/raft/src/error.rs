@@ -66,7 +66,8 @@ pub enum StoreError {
     Database(#[source] Box<redb::Error>),
     /// The database cannot be opened or read back.
     #[error(
-        "{} is damaged or cannot be read; restore this coordinator from a backup, or join it under a new id",
+        "{} is damaged or cannot be read; do not put an older copy back: join this coordinator under a new id, with an \
+         empty directory",
         path.display()
     )]
     Unreadable {
@@ -81,13 +82,26 @@ pub enum StoreError {
     Write(#[source] Box<redb::Error>),
     /// A record is damaged.
     #[error(
-        "{what} is damaged: {reason}; restore this coordinator from a backup, or join it under a new id"
+        "{what} is damaged: {reason}; do not put an older copy back: join this coordinator under a new id, with an \
+         empty directory"
     )]
     Damaged {
         /// Which record.
         what: String,
         /// How that shows.
         reason: String,
+    },
+    /// It is in order, and shorter than what this member has acknowledged.
+    #[error(
+        "this member has lost what it acknowledged: {found} (noted in {}); do not put an older copy back: join this \
+         coordinator under a new id, with an empty directory",
+        path.display()
+    )]
+    Lost {
+        /// Where that is noted.
+        path: PathBuf,
+        /// What is missing.
+        found: String,
     },
     /// The store belongs to another member.
     #[error("the store belongs to member {found} of the mesh, the configuration says {configured}")]

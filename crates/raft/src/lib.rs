@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod gate;
 mod leader;
+mod lost;
 mod machine;
 mod mesh;
 mod network;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
 use crate::leader::Leader;
+use crate::lost::{Acknowledged, Lost};
 use crate::machine::Machine;
 use crate::network::{MESSAGE_BYTES_MAX, Network};
 use crate::proposer::Proposer;
@@ -110,12 +111,14 @@ impl Mesh {
     ) -> Result<Self, StoreError> {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
+        let lost = Lost::open(Arc::clone(&disk), log.observer())?;
         let room = Arc::clone(&disk);
         let machine = Machine::open(disk, log.extent(), config.knows)?;
         let (views, snapshots) = (machine.subscribe(), machine.snapshots());
         let keepalive = config.timing.heartbeat * 3;
         let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
-        let network = Network { own: config.id, transport, timeouts };
+        let acknowledged = Acknowledged::default();
+        let network = Network { own: config.id, transport, timeouts, acknowledged };
         let start =
             Raft::new(config.id, raft_config(&config)?, network.clone(), log.clone(), machine);
         // openraft draws its random numbers from a seed that its tasks inherit from here.
@@ -142,6 +145,7 @@ impl Mesh {
         let (published, leadership) = watch::channel(Leadership::default());
         tasks.spawn("leadership", OnError::Stop, follow(raft.clone(), published, tasks.shutdown()));
         let reader = Reader::new(raft.clone(), leader, views.clone());
+        tasks.spawn("lost entries", OnError::Stop, lost.clone().watch(tasks.shutdown()));
         let enforcing = retention.enforce(raft.clone(), log, tasks.shutdown());
         tasks.spawn("log retention", OnError::Stop, enforcing);
         let service = Service {
@@ -152,6 +156,7 @@ impl Mesh {
             reader: reader.clone(),
             welcome,
             snapshots,
+            lost,
             receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
         };
         let shutdown = tasks.shutdown();

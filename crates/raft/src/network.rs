@@ -23,6 +23,7 @@ use tonic::{Code, Status};
 
 use crate::convert::Message;
 use crate::disk::Source;
+use crate::lost::Acknowledged;
 use crate::machine::{Content, PIECE_BYTES, piece};
 use crate::types::{LogId, Member, NodeId, Snapshot, TypeConfig, Vote};
 
@@ -35,6 +36,7 @@ pub(crate) struct Network {
     pub(crate) own: NodeId,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) acknowledged: Acknowledged,
 }
 
 impl Network {
@@ -45,7 +47,7 @@ impl Network {
         let grpc = RaftClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Client { own: self.own, target, grpc }
+        Client { own: self.own, target, grpc, acknowledged: self.acknowledged.clone() }
     }
 }
 
@@ -63,6 +65,7 @@ pub(crate) struct Client {
     own: NodeId,
     target: NodeId,
     pub(crate) grpc: RaftClient<Channel>,
+    acknowledged: Acknowledged,
 }
 
 type RpcError = RPCError<TypeConfig>;
@@ -130,10 +133,22 @@ impl RaftNetworkV2<TypeConfig> for Client {
             prev: rpc.prev_log_id.as_ref().map(Message::to_pb),
             entries: rpc.entries.iter().map(Message::to_pb).collect(),
             commit: rpc.leader_commit.as_ref().map(Message::to_pb),
+            acknowledged: self.acknowledged.by(self.target, &rpc.vote),
         };
         let mut grpc = self.grpc.clone();
         let answer = self.call(RPCTypes::AppendEntries, &option, grpc.append(request)).await?;
-        append_response(answer).map_err(nonsense)
+        let answer = append_response(answer).map_err(nonsense)?;
+        let upto = match &answer {
+            AppendEntriesResponse::Success => {
+                rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id)
+            }
+            AppendEntriesResponse::PartialSuccess(last) => *last,
+            _ => None,
+        };
+        if let Some(upto) = upto {
+            self.acknowledged.note(self.target, &rpc.vote, upto.index);
+        }
+        Ok(answer)
     }
 
     async fn vote(

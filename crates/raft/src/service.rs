@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::StoreError;
 use crate::convert::Message;
 use crate::error::chain;
+use crate::lost::Lost;
 use crate::machine::{Content, Receiver, Snapshots};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
@@ -43,6 +44,7 @@ pub(crate) struct Service {
     pub(crate) welcome: Arc<Welcome>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) receiving: Arc<Semaphore>,
+    pub(crate) lost: Lost,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -109,7 +111,9 @@ fn stopped(error: impl std::fmt::Display) -> Status {
 impl pb::raft_server::Raft for Service {
     async fn append(&self, request: Request<pb::AppendRequest>) -> Answer<pb::AppendResponse> {
         self.admit_state(&request, request.get_ref().route).await?;
+        let acknowledged = request.get_ref().acknowledged;
         let rpc = append_request(request.into_inner()).map_err(invalid)?;
+        self.lost.check(&rpc.vote, acknowledged).map_err(Status::failed_precondition)?;
         let answer = self.raft.append_entries(rpc).await.map_err(stopped)?;
         Ok(Response::new(append_response(answer)))
     }

@@ -14,24 +14,26 @@ use kato_core::version::NEWEST;
 
 /// What became of damaged stores.
 #[derive(Debug, Default)]
-struct Tally {
-    exact: usize,
-    refused: usize,
+pub(super) struct Tally {
+    pub(super) exact: usize,
+    pub(super) refused: usize,
     /// Of these, where redb had gone back to an older commit, which all of its own checks accept.
-    gone_back: usize,
+    pub(super) gone_back: usize,
     /// Of these, where redb panicked.
-    panicked: usize,
+    pub(super) panicked: usize,
 }
 
 impl Tally {
-    fn open(&mut self, what: &str, content: Content, model: &Model) {
+    /// Opens a damaged store: it must be exactly what it was, or refused with its file, and what to do.
+    pub(super) fn open(&mut self, what: &str, content: Content, model: &Model) {
         let opened = catch_unwind(|| Store::open(&RigDisk::of(content)).map(|mut s| s.found()));
         match opened.unwrap_or_else(|_| panic!("{what}: opening it panicked")) {
             Ok(found) if model.is(&found) => self.exact += 1,
             Ok(found) => panic!("{what}: found {}", found.brief()),
             Err(error) => {
                 let text = crate::error::chain(&error);
-                assert!(text.len() > 20, "{what}: {text}");
+                let file = text.contains("rig/log.") || text.contains("rig/snapshot-");
+                assert!(file && text.contains("under a new id"), "{what}: {text}");
                 self.refused += 1;
                 self.gone_back += usize::from(text.contains("has gone back"));
                 self.panicked += usize::from(text.contains("database cannot be read"));
@@ -45,7 +47,7 @@ pub(crate) fn stores() -> [(&'static str, Content, Model); 2] {
     stores_after(&script(2))
 }
 
-fn stores_after(steps: &[Step]) -> [(&'static str, Content, Model); 2] {
+pub(super) fn stores_after(steps: &[Step]) -> [(&'static str, Content, Model); 2] {
     let model = Model::all(steps).pop().unwrap();
     let disk = RigDisk::default();
     disk.record();
@@ -133,17 +135,12 @@ fn a_log_of_another_length_opens_exactly_or_not_at_all() {
 }
 
 #[test]
-fn a_damaged_mark_opens_exactly_or_not_at_all() {
+fn a_mark_of_another_length_opens_exactly_or_not_at_all() {
     let mark = "log.mark";
     for (what, content, model) in stores() {
         let mut tally = Tally::default();
         let len = content.files[mark].len();
-        for place in (0..40).chain(508..len) {
-            let mut damaged = content.clone();
-            damaged.files.get_mut(mark).unwrap()[place] ^= 1 << (place % 8);
-            tally.open(&format!("{what}, mark's byte {place}"), damaged, &model);
-        }
-        for cut in [0, 1, 35, 36, 37, 511, 512, 513, len - 1] {
+        for cut in [0, 1, 35, 37, 38, 39, 511, 512, 513, len - 1] {
             let mut damaged = content.clone();
             damaged.files.get_mut(mark).unwrap().truncate(cut);
             tally.open(&format!("{what}, {cut} bytes of the mark"), damaged, &model);
@@ -179,7 +176,7 @@ fn a_log_that_went_back_is_refused() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_never_half_read() {
+fn a_snapshot_that_was_cut_short_is_never_half_read() {
     let [(_, content, model), _] = stores();
     let newest = content.files.keys().rfind(|name| name.starts_with("snapshot-")).unwrap().clone();
     let log = LogStore::open(Arc::new(RigDisk::of(content.clone())), 7, Flush::Inline).unwrap();
@@ -194,11 +191,6 @@ fn a_damaged_snapshot_is_never_half_read() {
         refused += 1;
     };
     let whole = &content.files[&newest];
-    for place in 0..whole.len() {
-        let mut file = whole.clone();
-        file[place] ^= 1 << (place % 8);
-        check(format!("byte {place}"), file);
-    }
     for cut in [0, 1, 3, 4, 5, 100, whole.len() / 2, whole.len() - 1] {
         check(format!("{cut} bytes"), whole[..cut].to_vec());
     }

@@ -26,7 +26,7 @@ pub(crate) const MEMBER: u64 = 7;
 
 /// One thing that Raft asks of its store.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Vote(Vote),
     Append(Vec<Entry>),
     /// Needs not be durable before the next change.
@@ -54,7 +54,7 @@ pub(crate) fn id(term: u64, index: u64) -> LogId {
     LogId::new(LeaderId { term, node_id: MEMBER }, index)
 }
 
-pub(super) fn vote(term: u64, committed: bool) -> Vote {
+pub(crate) fn vote(term: u64, committed: bool) -> Vote {
     Vote { leader_id: LeaderId { term, node_id: MEMBER }, committed }
 }
 
@@ -173,7 +173,7 @@ impl Model {
 }
 
 /// A store that is open.
-pub(super) struct Store {
+pub(crate) struct Store {
     log: LogStore,
     machine: Machine,
 }
@@ -186,7 +186,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Store {
-    pub(super) fn open(disk: &RigDisk) -> Result<Self, StoreError> {
+    pub(crate) fn open(disk: &RigDisk) -> Result<Self, StoreError> {
         let disk = Arc::new(disk.clone());
         let log = LogStore::open(disk.clone(), MEMBER, Flush::Inline)?;
         let machine = Machine::open(disk, log.extent(), NEWEST)?;
@@ -243,7 +243,7 @@ impl Store {
 }
 
 /// Runs the steps from `first` on; the number of those that were acknowledged, and the error that stopped them.
-pub(super) fn run(disk: &RigDisk, store: &mut Store, steps: &[Step]) -> (usize, Option<io::Error>) {
+pub(crate) fn run(disk: &RigDisk, store: &mut Store, steps: &[Step]) -> (usize, Option<io::Error>) {
     for (number, step) in steps.iter().enumerate() {
         disk.begin(number);
         if let Err(error) = store.step(step) {

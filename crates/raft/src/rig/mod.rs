@@ -4,6 +4,8 @@
 //! there afterwards: exactly, or the store refuses to open and says why. The simulator's machines have the same disk.
 
 #[cfg(test)]
+mod bits;
+#[cfg(test)]
 pub(crate) mod damage;
 mod disk;
 mod draft;

@@ -9,8 +9,9 @@
 //!
 //! The mark of a vote is synced before the vote counts. Other marks are synced once the log has been idle for a
 //! moment ([`super::writer`]) and when it is closed; until then only a power cut can lose them, a crash of the
-//! process cannot. So one case is not noticed: the power is cut within that moment *and* the medium damages the
-//! very last commit, which had been synced. Neither is a directory that somebody put back as a whole from a copy.
+//! process cannot. So one case is not noticed here: the power is cut within that moment *and* the medium damages the
+//! very last commit, which had been synced. Neither is a directory that somebody put back as a whole from a copy. The
+//! leader notices both ([`crate::lost`]).
 
 use super::record::{seal, unseal};
 use crate::disk::LOG;

@@ -11,7 +11,7 @@ mod writer;
 use std::fmt::Debug;
 use std::io;
 use std::ops::RangeBounds;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use kato_core::Flaw;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
@@ -71,6 +71,11 @@ impl LogStore {
         Extent { purged: memory.purged, last: memory.last(), committed: memory.committed }
     }
 
+    /// Looks at the log without keeping it open.
+    pub(crate) fn observer(&self) -> Observer {
+        Observer(Arc::downgrade(&self.shared))
+    }
+
     /// What the entries in memory take, in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         self.memory().bytes()
@@ -89,6 +94,19 @@ impl LogStore {
     async fn change(&self, change: Change) -> io::Result<()> {
         self.memory().change(&change);
         self.shared.writer.write_and_wait(change).await
+    }
+}
+
+/// Sees how far a log reaches, for as long as it is open.
+#[derive(Clone)]
+pub(crate) struct Observer(Weak<Shared>);
+
+impl Observer {
+    /// The vote, and the number of the last entry, of one moment.
+    pub(crate) fn position(&self) -> Option<(Option<Vote>, Option<u64>)> {
+        let log = LogStore { shared: self.0.upgrade()? };
+        let memory = log.memory();
+        Some((memory.vote, memory.last().map(|id| id.index)))
     }
 }
 
