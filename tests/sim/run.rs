@@ -152,6 +152,7 @@ pub(crate) fn run(
     let Some(healed) = healed else {
         anyhow::bail!("progress: {longest:?} after everything was made good: {missing}");
     };
+    trace.end();
     let calls = mesh.ledger.all();
     let wrong = history::inexplicable(&calls);
     ensure!(wrong.is_empty(), "linearizable: the history of registers {wrong:?} is not");

@@ -15,6 +15,9 @@ use crate::world::Death;
 /// Between two faults.
 const PAUSE: Duration = Duration::from_secs(40);
 
+/// By how much clocks' times of day are set forward.
+const CLOCKS_STEP_MS: i64 = 60_000;
+
 /// Which story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -24,6 +27,9 @@ pub(crate) enum Scenario {
     QuorumLoss,
     /// Of five members the leader hears one alone, which hears all (openraft issue 2080): writes go on.
     Bridge,
+    /// A datacenter with a singleton is cut off, and the leader is killed while it waits for the leases to end.
+    /// All clocks are set forward meanwhile.
+    Succession,
 }
 
 impl Scenario {
@@ -32,12 +38,13 @@ impl Scenario {
             Self::LeaderCrash => "leader-crash",
             Self::QuorumLoss => "quorum-loss",
             Self::Bridge => "bridge",
+            Self::Succession => "succession",
         }
     }
 
     /// How many datacenters it needs.
     pub(crate) fn datacenters(self) -> usize {
-        if self == Self::Bridge { 5 } else { 3 }
+        if matches!(self, Self::Bridge | Self::Succession) { 5 } else { 3 }
     }
 
     /// Tells it until `end`, to a mesh that has been calm so far.
@@ -55,13 +62,14 @@ impl Scenario {
                 Self::LeaderCrash => leader_crash(mesh, witness, trace)?,
                 Self::QuorumLoss => quorum_loss(mesh, witness, trace)?,
                 Self::Bridge => bridge(mesh, witness, trace)?,
+                Self::Succession => succession(mesh, witness, trace)?,
             }
             pass(mesh, witness, trace, PAUSE)?;
             let now = &witness.counts;
             if self == Self::LeaderCrash {
                 ensure!(now.fences == before.fences, "keep-running: a singleton was fenced");
             }
-            if self != Self::Bridge {
+            if matches!(self, Self::LeaderCrash | Self::QuorumLoss) {
                 ensure!(now.losses == before.losses, "keep-running: a datacenter was given up");
             }
             told += 1;
@@ -123,6 +131,37 @@ fn bridge(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()
     let written = calls.iter().any(|call| call.at >= settled && done(call.answered));
     ensure!(written, "progress: no write was taken {within:?} after the cut at {began:?}");
     cut(mesh, leader, deaf, false);
+    Ok(())
+}
+
+fn succession(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let Some(leader) = mesh.leader() else { return Ok(()) };
+    let holds_one = |number: &usize| {
+        let machines = mesh.datacenters[*number].machines.iter();
+        machines.flat_map(|machine| machine.units.running()).any(|(_, copy)| copy.singleton)
+    };
+    let others = (0..mesh.datacenters.len()).filter(|number| *number != leader);
+    let holders: Vec<usize> = others.filter(holds_one).collect();
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let lost = holders[mesh.chance.usize(..holders.len())];
+    let rest: Vec<usize> = (0..mesh.datacenters.len()).filter(|number| *number != lost).collect();
+    trace.note("scenario", format_args!("{lost} is cut off"));
+    cut(mesh, lost, &rest, true);
+    let before = witness.counts.suspends;
+    let until = mesh.world.now() + mesh.timing.failover() * 3;
+    while witness.counts.suspends == before && mesh.world.now() < until {
+        step(mesh, witness, trace)?;
+    }
+    // Whoever leads next has a clock that was set forward, and knows nothing of the time that has passed.
+    for number in &rest {
+        mesh.world.clock(mesh.datacenters[*number].host).step(CLOCKS_STEP_MS);
+    }
+    leader_crash(mesh, witness, trace)?;
+    let waits = mesh.timing.failover() * 6;
+    pass(mesh, witness, trace, waits)?;
+    cut(mesh, lost, &rest, false);
     Ok(())
 }
 
