@@ -1,42 +1,42 @@
 //! Many runs, each in a process of its own: how many hold, what happened in all of them, and how fast they were.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use kato_core::Flaw;
 
-use crate::run::Outcome;
+use crate::BROKEN;
+use crate::broken::Broken;
 use crate::scenario::Scenario;
+use crate::tally::{Count, Tally};
 
 /// What each run must have on average, so that a quiet one cannot pass for a good one.
-const LEAST: Outcome = Outcome {
-    leader_changes: 5,
-    suspends: 10,
-    losses: 1,
-    moves: 5,
-    handovers: 5,
-    fences: 5,
-    crashes: 5,
-    snapshots: 1,
-    calls: 300,
-    simulated_s: 600,
-    ..Outcome::NONE
-};
+const LEAST: [(Count, u64); 10] = [
+    (Count::LeaderChanges, 5),
+    (Count::Suspensions, 10),
+    (Count::Losses, 1),
+    (Count::Moves, 5),
+    (Count::Handovers, 5),
+    (Count::Fences, 5),
+    (Count::Crashes, 5),
+    (Count::Snapshots, 1),
+    (Count::Calls, 300),
+    (Count::SimulatedSeconds, 600),
+];
 
 /// What came of many runs.
 #[derive(Default)]
 pub(crate) struct Campaign {
     /// What each run that held said.
-    held: Vec<Outcome>,
+    held: Vec<Tally>,
     /// What was broken, by seed.
-    broken: BTreeMap<u64, String>,
+    broken: BTreeMap<u64, Broken>,
     took: Duration,
 }
 
@@ -56,59 +56,70 @@ impl Campaign {
             "{bar:40} {pos}/{len} seeds, {eta} left {msg}",
         )?);
         let (next, campaign) = (AtomicU64::new(first), Mutex::new(Self::default()));
-        std::thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| {
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed > last {
-                            return;
-                        }
-                        let ran = child(seed, flaw, scenario);
-                        let Ok(mut campaign) = campaign.lock() else { return };
-                        match ran {
-                            Ok(outcome) => campaign.held.push(outcome),
-                            Err(broken) => {
-                                campaign.broken.insert(seed, broken.to_string());
-                                if flaw.is_some() {
-                                    next.store(last + 1, Ordering::Relaxed);
-                                }
-                            }
-                        }
-                        bar.inc(1);
-                        let broken = campaign.broken.len();
-                        if broken > 0 {
-                            bar.set_message(format!("({broken} broken)"));
-                        }
-                    }
+        let work = || -> Result<()> {
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed > last {
+                    return Ok(());
+                }
+                let ran = child(seed, flaw, scenario)?;
+                let mut campaign = campaign.lock().unwrap_or_else(PoisonError::into_inner);
+                if campaign.note(seed, ran) && flaw.is_some() {
+                    next.store(last + 1, Ordering::Relaxed);
+                }
+                bar.inc(1);
+                bar.set_message(match campaign.broken.len() {
+                    0 => String::new(),
+                    broken => format!("({broken} broken)"),
                 });
             }
-        });
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| {
+                worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?
+            })
+        })?;
         bar.finish_and_clear();
-        let mut campaign = campaign.into_inner()?;
+        let mut campaign = campaign.into_inner().unwrap_or_else(PoisonError::into_inner);
         campaign.took = began.elapsed();
         Ok(campaign)
     }
 
+    /// Takes a run in, and tells whether it broke a promise of safety.
+    fn note(&mut self, seed: u64, ran: Result<Tally, Broken>) -> bool {
+        match ran {
+            Ok(tally) => {
+                self.held.push(tally);
+                false
+            }
+            Err(broken) => {
+                let of_safety = broken.is_of_safety();
+                self.broken.insert(seed, broken);
+                of_safety
+            }
+        }
+    }
+
     /// The seeds that broke a promise, and which.
-    pub(crate) fn broken(&self) -> &BTreeMap<u64, String> {
+    pub(crate) fn broken(&self) -> &BTreeMap<u64, Broken> {
         &self.broken
     }
 
     /// What too little happened of.
     pub(crate) fn too_quiet(&self) -> Vec<String> {
         let (sum, runs) = (self.sum(), self.held.len() as u64);
-        let least = LEAST.rows().into_iter().zip(sum.rows());
-        let little = least.filter(|((_, least), (_, found))| *found < least * runs);
+        let little = LEAST.iter().filter(|(count, least)| sum[*count] < least * runs);
         little
-            .map(|((what, least), (_, found))| {
+            .map(|(count, least)| {
+                let (found, what) = (sum[*count], count.name());
                 format!("{found} {what} in {runs} runs, at least {} are needed", least * runs)
             })
             .collect()
     }
 
-    fn sum(&self) -> Outcome {
-        self.held.iter().fold(Outcome::NONE, |sum, outcome| sum.and(outcome))
+    fn sum(&self) -> Tally {
+        self.held.iter().fold(Tally::default(), |sum, tally| sum + *tally)
     }
 
     /// A table for people.
@@ -120,18 +131,19 @@ impl Campaign {
             println!("  seed {seed}: {broken}");
             println!("    cargo run --release -p kato-tests --bin sim -- --seed {seed} --trace");
         }
-        let mut all: Vec<_> = self.held.iter().map(Outcome::rows).collect();
         println!("{:>24} {:>8} {:>8} {:>8} {:>9}", "in each run", "least", "median", "most", "all");
-        for (row, (what, sum)) in self.sum().rows().into_iter().enumerate() {
-            all.sort_by_key(|rows| rows[row].1);
-            let at = |place: usize| all.get(place).map_or(0, |rows| rows[row].1);
-            let (least, median, most) = (at(0), at(all.len() / 2), at(all.len().saturating_sub(1)));
-            println!("{what:>24} {least:>8} {median:>8} {most:>8} {sum:>9}");
-        }
         let sum = self.sum();
+        for count in Count::all() {
+            let mut found: Vec<u64> = self.held.iter().map(|tally| tally[count]).collect();
+            found.sort_unstable();
+            let median = found.get(found.len() / 2).copied().unwrap_or_default();
+            let (least, most) = (found.first().unwrap_or(&0), found.last().unwrap_or(&0));
+            println!("{:>24} {least:>8} {median:>8} {most:>8} {:>9}", count.name(), sum[count]);
+        }
         let minutes = self.took.as_secs_f64() / 60.0;
         #[allow(clippy::cast_precision_loss)]
-        let (runs, simulated_s, cpu_ms) = (runs as f64, sum.simulated_s as f64, sum.cpu_ms as f64);
+        let (runs, simulated_s, cpu_ms) =
+            (runs as f64, sum[Count::SimulatedSeconds] as f64, sum[Count::ProcessorMs] as f64);
         println!(
             "{:.1} seeds a minute, {:.0} simulated hours for each hour of a processor",
             runs / minutes,
@@ -140,8 +152,12 @@ impl Campaign {
     }
 }
 
-/// Runs one seed in a process of its own.
-fn child(seed: u64, flaw: Option<Flaw>, scenario: Option<Scenario>) -> Result<Outcome> {
+/// Runs one seed in a process of its own. The outer error is the simulator's.
+fn child(
+    seed: u64,
+    flaw: Option<Flaw>,
+    scenario: Option<Scenario>,
+) -> Result<Result<Tally, Broken>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--seed", &seed.to_string(), "--json"]).stdin(Stdio::null());
     if let Some(flaw) = flaw {
@@ -152,10 +168,14 @@ fn child(seed: u64, flaw: Option<Flaw>, scenario: Option<Scenario>) -> Result<Ou
     }
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() {
-        return Ok(serde_json::from_str(said.trim())?);
+    match output.status.code() {
+        Some(0) => Ok(Ok(serde_json::from_str(said.trim())?)),
+        Some(code) if code == i32::from(BROKEN) => {
+            Ok(Err(Broken(said.lines().next().unwrap_or_default().to_owned())))
+        }
+        _ => {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            anyhow::bail!("the run of seed {seed} failed ({}): {errors}", output.status)
+        }
     }
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let error = said.lines().chain(errors.lines()).next().unwrap_or("it said nothing");
-    Err(io::Error::other(error.to_owned()).into())
 }

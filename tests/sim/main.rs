@@ -3,12 +3,14 @@
 //!
 //! One process runs one seed: openraft, h2 and tokio keep state that a second run in the same process would see.
 
+mod broken;
 mod campaign;
 mod chaos;
 mod history;
 mod mesh;
 mod run;
 mod scenario;
+mod tally;
 mod trace;
 mod witness;
 mod world;
@@ -21,7 +23,7 @@ compile_error!(
 
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -34,10 +36,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::broken::Broken;
 use crate::campaign::Campaign;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
+/// The exit status of a run that broke a promise.
+const BROKEN: u8 = 10;
 /// How long one tick may take in true time: what takes longer spins.
 const SPINS: Duration = Duration::from_secs(30);
 
@@ -91,7 +96,8 @@ fn many(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode> {
     let jobs = arguments.jobs.unwrap_or(processors);
     let campaign = Campaign::run(seeds, jobs, arguments.flaw, arguments.scenario)?;
     if let Some(flaw) = arguments.flaw {
-        let Some((seed, broken)) = campaign.broken().first_key_value() else {
+        let mut broken = campaign.broken().iter().filter(|(_, broken)| broken.is_of_safety());
+        let Some((seed, broken)) = broken.next() else {
             println!("{}: no seed found it", flaw.name());
             return Ok(ExitCode::FAILURE);
         };
@@ -114,32 +120,28 @@ fn one(arguments: &Arguments) -> Result<ExitCode> {
     let trace = Trace::new(arguments.trace);
     log_into(&trace);
     let seed = arguments.seed;
-    watch_over(trace.clone(), seed)?;
     std::panic::set_hook(Box::new(|panic| {
         println!("panics: {panic}");
-        std::process::exit(1);
+        std::process::exit(BROKEN.into());
     }));
+    let watch = watch_over(trace.clone(), seed)?;
     let directory = tempfile::tempdir()?;
-    let outcome = match run::run(
-        seed,
-        arguments.minutes,
-        arguments.scenario,
-        directory.path().to_owned(),
-        &trace,
-    ) {
-        Ok(outcome) => outcome,
+    let place = directory.path().to_owned();
+    let ran = run::run(seed, arguments.minutes, arguments.scenario, place, &trace, watch);
+    let tally = match ran.map_err(anyhow::Error::downcast::<Broken>) {
+        Ok(tally) => tally,
         Err(broken) => {
-            println!("{broken}");
-            return Ok(ExitCode::FAILURE);
+            println!("{}", broken?);
+            return Ok(ExitCode::from(BROKEN));
         }
     };
     if arguments.json {
-        println!("{}", serde_json::to_string(&outcome)?);
+        println!("{}", serde_json::to_string(&tally)?);
         return Ok(ExitCode::SUCCESS);
     }
     let (events, fingerprint) = trace.fingerprint();
     println!("seed {seed}: every promise held; {events} events, fingerprint {fingerprint:08x}");
-    for (what, count) in outcome.rows() {
+    for (what, count) in tally.rows() {
         println!("{what:>24} {count:>8}");
     }
     Ok(ExitCode::SUCCESS)
@@ -158,20 +160,22 @@ fn log_into(trace: &Trace) {
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 
-/// Ends the process if time stands still: a task that never waits would hold up the run for ever.
+/// Ends the process if simulated time stands still: a task that never waits would hold up the run for ever. It watches
+/// until what it returns is dropped.
 #[allow(clippy::print_stdout)]
-fn watch_over(trace: Trace, seed: u64) -> Result<()> {
-    let last = AtomicU64::new(u64::MAX);
+fn watch_over(trace: Trace, seed: u64) -> Result<mpsc::Sender<()>> {
+    let (running, ended) = mpsc::channel();
     let watching = move || {
-        loop {
-            std::thread::sleep(SPINS);
-            let now = u64::try_from(trace.now().as_millis()).unwrap_or(u64::MAX);
-            if last.swap(now, Ordering::Relaxed) == now && !trace.is_over() {
-                println!("spins: a task of seed {seed} has not waited since {now} ms");
-                std::process::exit(1);
+        let mut last = None;
+        while ended.recv_timeout(SPINS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let now = Some(trace.now());
+            if last == now {
+                println!("spins: a task of seed {seed} has not waited since {:?}", trace.now());
+                std::process::exit(BROKEN.into());
             }
+            last = now;
         }
     };
     std::thread::Builder::new().name("watch".to_owned()).spawn(watching)?;
-    Ok(())
+    Ok(running)
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::broken::Broken;
 use crate::mesh::SimMesh;
 use crate::mesh::clients::Answer;
 use crate::run::step;
+use crate::tally::Count;
 use crate::trace::Trace;
 use crate::witness::Witness;
 use crate::world::Death;
@@ -57,7 +59,7 @@ impl Scenario {
     ) -> Result<u64> {
         let mut told = 0;
         while mesh.world.now() < end {
-            let before = witness.counts.clone();
+            let before = witness.tally;
             match self {
                 Self::LeaderCrash => leader_crash(mesh, witness, trace)?,
                 Self::QuorumLoss => quorum_loss(mesh, witness, trace)?,
@@ -65,17 +67,21 @@ impl Scenario {
                 Self::Succession => succession(mesh, witness, trace)?,
             }
             pass(mesh, witness, trace, PAUSE)?;
-            let now = &witness.counts;
+            let now = &witness.tally;
             if self == Self::LeaderCrash {
-                ensure!(now.fences == before.fences, "keep-running: a singleton was fenced");
+                keep(now[Count::Fences] == before[Count::Fences], "a singleton was fenced")?;
             }
             if matches!(self, Self::LeaderCrash | Self::QuorumLoss) {
-                ensure!(now.losses == before.losses, "keep-running: a datacenter was given up");
+                keep(now[Count::Losses] == before[Count::Losses], "a datacenter was given up")?;
             }
             told += 1;
         }
         Ok(told)
     }
+}
+
+fn keep(held: bool, otherwise: &str) -> Result<()> {
+    if held { Ok(()) } else { bail!(Broken(format!("keep-running: {otherwise}"))) }
 }
 
 fn pass(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace, time: Duration) -> Result<()> {
@@ -129,7 +135,10 @@ fn bridge(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()
     };
     let calls = mesh.ledger.all();
     let written = calls.iter().any(|call| call.at >= settled && done(call.answered));
-    ensure!(written, "progress: no write was taken {within:?} after the cut at {began:?}");
+    if !written {
+        let text = format!("progress: no write was taken {within:?} after the cut at {began:?}");
+        bail!(Broken(text));
+    }
     cut(mesh, leader, deaf, false);
     Ok(())
 }
@@ -149,9 +158,9 @@ fn succession(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Resul
     let rest: Vec<usize> = (0..mesh.datacenters.len()).filter(|number| *number != lost).collect();
     trace.note("scenario", format_args!("{lost} is cut off"));
     cut(mesh, lost, &rest, true);
-    let before = witness.counts.suspends;
+    let before = witness.tally[Count::Suspensions];
     let until = mesh.world.now() + mesh.timing.failover() * 3;
-    while witness.counts.suspends == before && mesh.world.now() < until {
+    while witness.tally[Count::Suspensions] == before && mesh.world.now() < until {
         step(mesh, witness, trace)?;
     }
     // Whoever leads next has a clock that was set forward, and knows nothing of the time that has passed.

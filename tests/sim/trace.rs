@@ -16,8 +16,6 @@ pub(crate) struct Trace {
 #[derive(Debug, Default)]
 struct State {
     now: Duration,
-    /// Whether the run has ended, and only its history is looked at.
-    over: bool,
     /// Whose turn it is.
     host: Arc<str>,
     events: u64,
@@ -40,15 +38,6 @@ impl Trace {
     /// Time passes.
     pub(crate) fn set(&self, now: Duration) {
         self.state().now = now;
-    }
-
-    /// Nothing more happens.
-    pub(crate) fn end(&self) {
-        self.state().over = true;
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.state().over
     }
 
     /// It is a host's turn: what is logged from now on is its.

@@ -9,7 +9,7 @@ use kato_raft::View;
 
 use crate::mesh::SimMesh;
 use crate::mesh::units::Copy;
-use crate::run::Outcome;
+use crate::tally::{Count, Tally};
 use crate::trace::Trace;
 
 /// States that are kept for comparison.
@@ -18,7 +18,7 @@ const STATES_MAX: usize = 2_000;
 /// What was seen so far.
 #[derive(Default)]
 pub(crate) struct Witness {
-    pub(crate) counts: Outcome,
+    pub(crate) tally: Tally,
     /// States by the last log entry in them.
     states: BTreeMap<u64, State>,
     /// The newest one.
@@ -45,7 +45,7 @@ impl Witness {
             if let Some((view, leadership)) = datacenter.sight.changes() {
                 // A term may have two leaders, one after the other: a vote for a larger number overrules it.
                 if leadership.here && self.leaders.insert((leadership.term, datacenter.name)) {
-                    self.counts.leader_changes += 1;
+                    self.tally[Count::LeaderChanges] += 1;
                 }
                 self.compare(datacenter.name, view, trace)?;
             }
@@ -55,7 +55,7 @@ impl Witness {
             let Some(ended) = machine.units.changes() else { continue };
             changed = true;
             for (instance, copy, end) in ended {
-                self.counts.fences += u64::from(end == End::Fenced);
+                self.tally[Count::Fences] += u64::from(end == End::Fenced);
                 self.ended(&machine.id, &instance, copy, end)?;
             }
         }
@@ -98,7 +98,7 @@ impl Witness {
             if let Some(then) = then
                 && then.cell != now.cell
             {
-                self.counts.moves += 1;
+                self.tally[Count::Moves] += 1;
                 if now.epoch <= then.epoch {
                     return Err(format!("epochs-grow: {id} moved at epoch {}", now.epoch));
                 }
@@ -107,13 +107,13 @@ impl Witness {
         for (id, machine) in &after.machines {
             let known = before.machines.get(id);
             let suspended = known.is_some_and(|known| known.suspended.is_some());
-            self.counts.suspends += u64::from(machine.suspended.is_some() && !suspended);
+            self.tally[Count::Suspensions] += u64::from(machine.suspended.is_some() && !suspended);
             if let Some(order) = machine.spec.order
                 && self.joined.insert(order, id.clone()).is_some_and(|joined| joined != *id)
             {
                 return Err(format!("one-order-one-machine: {id} is the second of {order}"));
             }
-            self.counts.bought += u64::from(known.is_none() && machine.spec.order.is_some());
+            self.tally[Count::Bought] += u64::from(known.is_none() && machine.spec.order.is_some());
         }
         let lost = |state: &State| {
             let lost = state.datacenters.iter();
@@ -122,7 +122,7 @@ impl Witness {
         };
         let (lost_before, lost_now) = (lost(before), lost(after));
         let news = lost_now.difference(&lost_before).count();
-        self.counts.losses += news as u64;
+        self.tally[Count::Losses] += news as u64;
         if news > 0 && lost_now.len() * 2 > after.datacenters.len() {
             return Err(format!("no-mass-move: {lost_now:?} are lost"));
         }
@@ -169,7 +169,8 @@ impl Witness {
                     continue;
                 }
                 let last = self.last.insert(instance.clone(), machine.id.clone());
-                self.counts.handovers += u64::from(last.is_some_and(|last| last != machine.id));
+                self.tally[Count::Handovers] +=
+                    u64::from(last.is_some_and(|last| last != machine.id));
                 match running.entry(instance) {
                     Entry::Vacant(free) => {
                         free.insert((&machine.id, copy));
