@@ -8,6 +8,7 @@ use std::time::Duration;
 use kato_net::{Expect, Timeouts, Transport, channel};
 use kato_proto::v1;
 use kato_proto::v1::workloads_client::WorkloadsClient;
+use tokio::time::MissedTickBehavior;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -18,8 +19,9 @@ pub(crate) const REGISTERS: usize = 6;
 const SINGLETONS: usize = 4;
 /// How long an operator waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// The longest pause between two calls.
-const PAUSE_MS: u64 = 4_000;
+/// How often an operator thinks of doing something, and how many times of a hundred it does.
+const IDLE: Duration = Duration::from_millis(200);
+const BUSY_PERCENT: u32 = 10;
 
 /// What was asked of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,8 +111,13 @@ pub(crate) async fn operate(
     };
     let channels: Vec<Channel> = coordinators.iter().map(connect).collect();
     let mut value = chance.u64(..1_000_000) << 20;
+    let mut ticks = tokio::time::interval(IDLE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(Duration::from_millis(chance.u64(..PAUSE_MS))).await;
+        ticks.tick().await;
+        if chance.u32(..100) >= BUSY_PERCENT {
+            continue;
+        }
         let register = chance.usize(..REGISTERS);
         value += 1;
         let asked = match chance.u32(..100) {

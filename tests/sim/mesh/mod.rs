@@ -436,7 +436,7 @@ impl SimMesh {
             self.world.start(host);
         }
         for number in 0..self.datacenters.len() {
-            for wanted in self.datacenters[number].provider.due() {
+            for wanted in self.datacenters[number].provider.step() {
                 let bought = Some((wanted.token.order, wanted.offer));
                 let host = self.add_machine(number, wanted.machine, bought)?;
                 self.world.start(host);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use kato_agent::sandbox::verdict::{End, Known, Verdict, verdict};
 use kato_agent::shim::KILL_MARGIN;
 use kato_core::InstanceId;
@@ -15,6 +15,7 @@ use kato_units::engine::{
     UnitEngine,
 };
 use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 use crate::trace::Trace;
 use crate::world::MachineClock;
@@ -50,6 +51,8 @@ struct Unit {
     /// Why nothing of it runs any more.
     end: Option<End>,
     deadline: Option<Duration>,
+    /// When its processes will be there, until they are; on the machine's clock.
+    begins: Option<Duration>,
     /// When nothing of it will run any more, and why; on the machine's clock.
     ending: Option<(Duration, End)>,
 }
@@ -64,6 +67,33 @@ pub(crate) struct Copy {
 impl Unit {
     fn copy(&self) -> Copy {
         Copy { epoch: self.assignment.epoch, singleton: self.assignment.singleton }
+    }
+
+    /// Whether its guard lives.
+    fn guarded(&self) -> bool {
+        self.end.is_none()
+    }
+
+    /// Whether its processes do.
+    fn runs(&self) -> bool {
+        self.guarded() && self.begins.is_none()
+    }
+
+    /// What becomes of it at `now`, other than its end.
+    fn turn(&mut self, now: Duration, chance: &mut fastrand::Rng) -> bool {
+        let fencing = self.ending.is_some_and(|(_, end)| end == End::Fenced);
+        let late = self.deadline.is_some_and(|deadline| now + KILL_MARGIN >= deadline);
+        if late && !fencing {
+            // The kernel takes its time, but the margin covers it. What was not yet there is not begun.
+            let takes = KILL_MARGIN.mul_f64(chance.f64() * 0.9);
+            self.ending = Some((now + takes, End::Fenced));
+        }
+        let begins = self.begins.is_some_and(|at| at <= now) && self.ending.is_none();
+        if begins {
+            self.begins = None;
+            self.status.state = RunState::Running;
+        }
+        begins
     }
 }
 
@@ -88,7 +118,7 @@ impl Units {
     /// What runs, by instance.
     pub(crate) fn running(&self) -> BTreeMap<InstanceId, Copy> {
         let state = self.state();
-        let running = state.units.iter().filter(|(_, unit)| unit.end.is_none());
+        let running = state.units.iter().filter(|(_, unit)| unit.runs());
         running.map(|(id, unit)| (id.clone(), unit.copy())).collect()
     }
 
@@ -114,29 +144,30 @@ impl Units {
         let now = self.clock.boot();
         let mut state = self.state();
         let State { chance, units, .. } = &mut *state;
-        let mut over = Vec::new();
-        for (id, unit) in units.iter_mut().filter(|(_, unit)| unit.end.is_none()) {
-            if unit.deadline.is_some_and(|deadline| now + KILL_MARGIN >= deadline)
-                && unit.ending.is_none_or(|(_, end)| end != End::Fenced)
-            {
-                // The kernel takes its time, but the margin covers it.
-                let takes = KILL_MARGIN.mul_f64(chance.f64() * 0.9);
-                unit.ending = Some((now + takes, End::Fenced));
+        let (mut begun, mut over) = (Vec::new(), Vec::new());
+        for (id, unit) in units.iter_mut().filter(|(_, unit)| unit.guarded()) {
+            if unit.turn(now, chance) {
+                begun.push((id.clone(), unit.assignment.epoch));
             }
             if let Some((_, end)) = unit.ending.filter(|(at, _)| *at <= now) {
                 over.push((id.clone(), end));
             }
         }
+        for (id, epoch) in &begun {
+            state.changed = true;
+            self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} starts"));
+        }
         for (id, end) in &over {
             self.finish(&mut state, id, *end);
         }
-        if !over.is_empty() {
+        if !(begun.is_empty() && over.is_empty()) {
             self.publish(&state);
         }
     }
 
     fn finish(&self, state: &mut State, id: &InstanceId, end: End) {
-        let Some(unit) = state.units.get_mut(id).filter(|unit| unit.end.is_none()) else { return };
+        let Some(unit) = state.units.get_mut(id).filter(|unit| unit.guarded()) else { return };
+        let ran = unit.runs();
         unit.end = Some(end);
         unit.status.since = self.clock.wall();
         unit.status.state = match end {
@@ -145,8 +176,10 @@ impl Units {
             End::Lost => RunState::Failed,
         };
         let copy = unit.copy();
-        state.ended.push((id.clone(), copy, end));
-        state.changed = true;
+        if ran {
+            state.ended.push((id.clone(), copy, end));
+            state.changed = true;
+        }
         let epoch = copy.epoch;
         self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} ends: {end:?}"));
     }
@@ -167,7 +200,7 @@ impl Units {
         let newest = (unit.assignment.epoch, unit.assignment.generation);
         let known = stopped.entry(id.clone()).or_default();
         *known = newest.max(*known);
-        if unit.end.is_none() && unit.ending.is_none() {
+        if unit.guarded() && unit.ending.is_none() {
             let takes = Duration::from_millis(chance.u64(..STOP_MS));
             unit.ending = Some((now + takes, End::Stopped));
             unit.status.state = RunState::Stopping;
@@ -195,30 +228,26 @@ impl Units {
         verdict(known, stopped, wanted.epoch, wanted.generation)
     }
 
-    /// Starts the processes, unless the deadline is too near by now.
+    /// Starts the guard, which starts the processes a moment later.
     fn launch(&self, assignment: Assignment, deadline: Option<Duration>) {
-        let now = self.clock.boot();
-        let late = deadline.is_some_and(|deadline| now + KILL_MARGIN >= deadline);
-        let (id, epoch) = (assignment.instance.clone(), assignment.epoch);
+        let mut state = self.state();
+        let takes = Duration::from_millis(state.chance.u64(..START_MS));
         let status = InstanceStatus {
-            instance: id.clone(),
-            epoch,
+            instance: assignment.instance.clone(),
+            epoch: assignment.epoch,
             generation: assignment.generation,
-            state: if late { RunState::Fenced } else { RunState::Running },
+            state: RunState::Starting,
             since: self.clock.wall(),
             restarts: 0,
             ports: BTreeMap::new(),
             pid: None,
             detail: String::new(),
         };
-        let end = late.then_some(End::Fenced);
-        let unit = Unit { assignment, status, end, deadline, ending: None };
-        let mut state = self.state();
-        state.units.insert(id.clone(), unit);
-        state.changed = true;
+        let begins = Some(self.clock.boot() + takes);
+        let id = assignment.instance.clone();
+        let unit = Unit { assignment, status, end: None, deadline, begins, ending: None };
+        state.units.insert(id, unit);
         self.publish(&state);
-        let how = if late { "is fenced before it starts" } else { "starts" };
-        self.trace.note(&self.machine, format_args!("{id} of epoch {epoch} {how}"));
     }
 }
 
@@ -249,12 +278,8 @@ impl UnitEngine for Units {
                         self.ended(&assignment.instance).await;
                     }
                     Verdict::Start => {
-                        let takes = self.state().chance.u64(..START_MS);
-                        tokio::time::sleep(Duration::from_millis(takes)).await;
-                        if self.verdict(&assignment) == Verdict::Start {
-                            self.launch(assignment, deadline);
-                            return Ok(());
-                        }
+                        self.launch(assignment, deadline);
+                        return Ok(());
                     }
                 }
             }
@@ -279,7 +304,7 @@ impl UnitEngine for Units {
             let mut state = self.state();
             let unit = state.units.get_mut(&instance);
             let runs = |unit: &&mut Unit| {
-                unit.end.is_none()
+                unit.guarded()
                     && unit.assignment.epoch == epoch
                     && unit.ending.is_none_or(|(_, end)| end != End::Fenced)
             };
@@ -293,7 +318,7 @@ impl UnitEngine for Units {
     fn remove(&self, instance: InstanceId) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             let mut state = self.state();
-            if state.units.get(&instance).is_some_and(|unit| unit.end.is_none()) {
+            if state.units.get(&instance).is_some_and(Unit::guarded) {
                 return Err(Error::StillRuns(instance));
             }
             state.units.remove(&instance);
@@ -308,14 +333,7 @@ impl UnitEngine for Units {
     }
 
     fn statuses(&self) -> BoxStream<'static, Statuses> {
-        let mut changes = self.statuses.subscribe();
-        changes.mark_changed();
-        stream::unfold(changes, async |mut changes: watch::Receiver<Statuses>| {
-            changes.changed().await.ok()?;
-            let statuses = changes.borrow_and_update().clone();
-            Some((statuses, changes))
-        })
-        .boxed()
+        WatchStream::new(self.statuses.subscribe()).boxed()
     }
 
     fn log(

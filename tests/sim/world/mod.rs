@@ -169,7 +169,7 @@ impl Host {
             .expect("a runtime without I/O needs nothing of the system");
         runtime.block_on(async {
             // From here on the runtime's time is a whole number of milliseconds from its beginning.
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(1)).await;
             self.clock.start(tokio::time::Instant::now());
         });
         let ran = self.clock.elapsed();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use kato_core::{InstanceId, MachineSpec, Market, MicroDollars, Offer, Resources, Timestamp};
 use kato_net::clock::Clock;
 use kato_units::engine::{
@@ -13,6 +13,7 @@ use kato_units::engine::{
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
 use super::{Failures, Grants, Shared};
 
@@ -77,14 +78,7 @@ impl UnitEngine for Engine {
     }
 
     fn statuses(&self) -> BoxStream<'static, Statuses> {
-        let mut changes = self.statuses.subscribe();
-        changes.mark_changed();
-        stream::unfold(changes, async |mut changes: watch::Receiver<Statuses>| {
-            changes.changed().await.ok()?;
-            let statuses = changes.borrow_and_update().clone();
-            Some((statuses, changes))
-        })
-        .boxed()
+        WatchStream::new(self.statuses.subscribe()).boxed()
     }
 
     fn log(

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use kato_core::{DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId};
 use kato_net::clock::Clock;
 use kato_net::task::{OnError, TaskError, Tasks};
@@ -30,6 +30,7 @@ use kato_units::engine::{
     self, Assignment, BoxFuture, BoxStream, InstanceStatus, LogLine, Statuses, UnitEngine,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
 
 use self::home::Home;
 use self::keeper::Keeper;
@@ -270,14 +271,7 @@ impl UnitEngine for Sandbox {
     }
 
     fn statuses(&self) -> BoxStream<'static, Statuses> {
-        let mut changes = self.shared.statuses.subscribe();
-        changes.mark_changed();
-        let next = async |mut changes: watch::Receiver<Statuses>| {
-            changes.changed().await.ok()?;
-            let statuses = changes.borrow_and_update().clone();
-            Some((statuses, changes))
-        };
-        stream::unfold(changes, next).boxed()
+        WatchStream::new(self.shared.statuses.subscribe()).boxed()
     }
 
     fn log(
