@@ -9,6 +9,7 @@ mod full_disk;
 mod node;
 mod pages;
 mod rejoin;
+mod retime;
 mod running;
 mod steady;
 mod version;

@@ -6,40 +6,51 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openraft_rt::WatchReceiver as _;
 
 use crate::Error;
-use crate::network::{Client, Network};
-use crate::types::{NodeId, Raft};
+use crate::engine::Engine;
+use crate::network::Client;
+use crate::types::NodeId;
 
 /// Finds the leader.
 #[derive(Clone)]
 pub(crate) struct Leader {
-    raft: Raft,
-    network: Network,
-    clients: Arc<Mutex<BTreeMap<NodeId, Client>>>,
+    engine: Engine,
+    clients: Arc<Mutex<Clients>>,
+}
+
+/// Kept connections, of one openraft.
+#[derive(Default)]
+struct Clients {
+    number: u64,
+    to: BTreeMap<NodeId, Client>,
 }
 
 impl Leader {
-    pub(crate) fn new(raft: Raft, network: Network) -> Self {
-        Self { raft, network, clients: Arc::default() }
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, clients: Arc::default() }
     }
 
     /// A client of the leader, or none if this member leads.
     pub(crate) fn client(&self) -> Result<Option<Client>, Error> {
-        let metrics = self.raft.metrics();
+        let running = self.engine.running()?;
+        let metrics = running.raft.metrics();
         let (leader, member) = {
             let metrics = metrics.borrow_watched();
             if let Err(fatal) = &metrics.running_state {
-                return Err(Error::Stopped(fatal.to_string()));
+                return Err(self.engine.failed(running.number, fatal));
             }
             let leader = metrics.current_leader;
             let membership = metrics.membership_config.membership();
             (leader, leader.and_then(|leader| membership.get_node(&leader).cloned()))
         };
         match (leader, member) {
-            (Some(leader), _) if leader == self.network.own => Ok(None),
+            (Some(leader), _) if leader == running.network.own => Ok(None),
             (Some(leader), Some(member)) => {
                 let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-                let make = || self.network.client(leader, &member);
-                Ok(Some(clients.entry(leader).or_insert_with(make).clone()))
+                if clients.number != running.number {
+                    *clients = Clients { number: running.number, to: BTreeMap::new() };
+                }
+                let make = || running.network.client(leader, &member);
+                Ok(Some(clients.to.entry(leader).or_insert_with(make).clone()))
             }
             _ => Err(Error::Unavailable("no coordinator leads at the moment".to_owned())),
         }

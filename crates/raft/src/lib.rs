@@ -6,6 +6,7 @@
 mod alone;
 mod convert;
 mod disk;
+mod engine;
 mod error;
 mod gate;
 mod leader;

@@ -5,29 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{Command, DatacenterName};
+use kato_net::Transport;
 use kato_net::clock::Clock;
 use kato_net::task::{OnError, Tasks};
-use kato_net::{Timeouts, Transport};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::raft_server::RaftServer;
-use openraft::{SnapshotPolicy, StepDownPolicy};
 use openraft_rt::WatchReceiver as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::{Engine, Parts};
 use crate::gate::Gate;
 use crate::leader::Leader;
-use crate::lost::{Acknowledged, Lost};
+use crate::lost::Lost;
 use crate::machine::Machine;
-use crate::network::{MESSAGE_BYTES_MAX, Network};
+use crate::network::{Client, MESSAGE_BYTES_MAX};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
 use crate::retention::Retention;
 use crate::service::{SNAPSHOTS_AT_ONCE, Service};
 use crate::space::{self, DiskAlarm, Floor};
 use crate::store::LogStore;
-use crate::types::{Member, NodeId, Outcomes, Raft, Runtime};
+use crate::types::{Member, NodeId, Outcomes, Raft};
 use crate::welcome::Welcome;
 use crate::{Disk, Error, Flush, StoreError, Timing, View};
 
@@ -69,20 +69,17 @@ pub struct Leadership {
 /// One member's part in the mesh. Clones share it.
 #[derive(Clone)]
 pub struct Mesh {
-    raft: Raft,
+    engine: Engine,
     views: watch::Receiver<View>,
     leadership: watch::Receiver<Leadership>,
     proposer: Proposer,
     reader: Reader,
     service: Service,
     shutdown: CancellationToken,
-    network: Network,
     config: Arc<Config>,
     alarm: watch::Receiver<Option<DiskAlarm>>,
 }
 
-/// Entries kept behind the newest snapshot, so that a member that was away for a moment needs no snapshot.
-const ENTRIES_KEPT: u64 = 1_000;
 /// Between two questions to members that are not up yet.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
@@ -115,17 +112,10 @@ impl Mesh {
         let room = Arc::clone(&disk);
         let machine = Machine::open(disk, log.extent(), config.knows)?;
         let (views, snapshots) = (machine.subscribe(), machine.snapshots());
-        let keepalive = config.timing.heartbeat * 3;
-        let timeouts = Timeouts { connect: config.timing.election_min, keepalive };
-        let acknowledged = Acknowledged::default();
-        let network = Network { own: config.id, transport, timeouts, acknowledged };
-        let start =
-            Raft::new(config.id, raft_config(&config)?, network.clone(), log.clone(), machine);
-        // openraft draws its random numbers from a seed that its tasks inherit from here.
-        let raft = Runtime::scope(config.seed, start)
-            .await
-            .map_err(|error| StoreError::Raft(error.to_string()))?;
-        let leader = Leader::new(raft.clone(), network.clone());
+        let config = Arc::new(config);
+        let parts = Parts { log: log.clone(), machine: Arc::new(machine) };
+        let engine = Engine::open(Arc::clone(&config), transport, parts).await?;
+        let leader = Leader::new(engine.clone());
         let (alarmed, alarm) = watch::channel(None);
         let watching = space::watch(floor, room, alarmed, tasks.shutdown());
         tasks.spawn("disk space", OnError::Stop, watching);
@@ -137,20 +127,29 @@ impl Mesh {
             datacenter: own.map_or_else(String::new, |member| member.datacenter.to_string()),
         };
         let (proposer, proposing) =
-            Proposer::new(raft.clone(), clock, leader.clone(), gate, tasks.shutdown());
+            Proposer::new(engine.clone(), clock, leader.clone(), gate, tasks.shutdown());
         tasks.spawn("proposer", OnError::Stop, async move {
             proposing.await;
             Ok::<(), Error>(())
         });
         let (published, leadership) = watch::channel(Leadership::default());
-        tasks.spawn("leadership", OnError::Stop, follow(raft.clone(), published, tasks.shutdown()));
-        let reader = Reader::new(raft.clone(), leader, views.clone());
+        let published = Arc::new(published);
+        let following = {
+            let engine = engine.clone();
+            let shutdown = tasks.shutdown();
+            async move { engine.attend(shutdown, |raft| follow(raft, Arc::clone(&published))).await }
+        };
+        tasks.spawn("leadership", OnError::Stop, following);
+        let reader = Reader::new(engine.clone(), leader, views.clone());
         tasks.spawn("lost entries", OnError::Stop, lost.clone().watch(tasks.shutdown()));
-        let enforcing = retention.enforce(raft.clone(), log, tasks.shutdown());
+        let enforcing = {
+            let (engine, shutdown) = (engine.clone(), tasks.shutdown());
+            async move { engine.attend(shutdown, |raft| retention.enforce(raft, log.clone())).await }
+        };
         tasks.spawn("log retention", OnError::Stop, enforcing);
         let service = Service {
             own: config.id,
-            raft: raft.clone(),
+            engine: engine.clone(),
             founders: Arc::new(config.founders.clone()),
             proposer: proposer.clone(),
             reader: reader.clone(),
@@ -160,19 +159,7 @@ impl Mesh {
             receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
         };
         let shutdown = tasks.shutdown();
-        let config = Arc::new(config);
-        Ok(Self {
-            raft,
-            views,
-            leadership,
-            proposer,
-            reader,
-            service,
-            shutdown,
-            network,
-            config,
-            alarm,
-        })
+        Ok(Self { engine, views, leadership, proposer, reader, service, shutdown, config, alarm })
     }
 
     /// Founds the mesh, if it is not founded yet and this member is the one to do it: the founder with the lowest
@@ -180,14 +167,15 @@ impl Mesh {
     /// whose disk was lost from founding a second mesh; one with another number asks too, and fails likewise.
     pub async fn found(&self) -> Result<(), Error> {
         let stopped = |error: &dyn std::fmt::Display| Error::Stopped(error.to_string());
-        let founded = self.raft.is_initialized().await.map_err(|error| stopped(&error))?;
+        let founded = self.engine.running()?.raft.is_initialized().await;
+        let founded = founded.map_err(|error| stopped(&error))?;
         if founded || !self.config.founders.contains_key(&self.config.id) {
             return Ok(());
         }
         let first = self.config.founders.keys().next() == Some(&self.config.id);
         let others = self.config.founders.iter().filter(|(id, _)| **id != self.config.id);
         for (id, member) in others {
-            let probe = self.probe(*id, member);
+            let probe = self.probe(self.engine.running()?.network.client(*id, member));
             let belongs = if first {
                 probe.await
             } else {
@@ -206,18 +194,17 @@ impl Mesh {
         if !first {
             return Ok(());
         }
-        let founding = self.raft.initialize(self.config.founders.clone()).await;
+        let founding = self.engine.running()?.raft.initialize(self.config.founders.clone()).await;
         founding.map_err(|error| stopped(&error))
     }
 
     /// Asks a founder whether it belongs to a mesh, for as long as it takes to be answered.
-    async fn probe(&self, id: NodeId, member: &Member) -> bool {
-        let mut client = self.network.client(id, member);
+    async fn probe(&self, mut client: Client) -> bool {
         loop {
             let request = pb::ProbeRequest { route: client.route() };
             match client.grpc.probe(request).await {
                 Ok(answer) => return answer.into_inner().founded,
-                Err(status) => tracing::debug!(%status, member = id, "a founder is not up yet"),
+                Err(status) => tracing::debug!(%status, "a founder is not up yet"),
             }
             tokio::time::sleep(PROBE_EVERY).await;
         }
@@ -267,39 +254,40 @@ impl Mesh {
 
     /// Hands the leadership to another voter, if this member leads.
     pub async fn transfer(&self, to: NodeId) -> Result<(), Error> {
-        let handed = self.raft.trigger().transfer_leader(to).await;
+        let handed = self.engine.running()?.raft.trigger().transfer_leader(to).await;
         handed.map_err(|error| Error::Stopped(error.to_string()))
     }
 
     /// Writes a snapshot now.
     pub async fn snapshot(&self) -> Result<(), Error> {
-        let triggered = self.raft.trigger().snapshot().await;
+        let triggered = self.engine.running()?.raft.trigger().snapshot().await;
         triggered.map_err(|error| Error::Stopped(error.to_string()))
+    }
+
+    /// The timing that this member keeps, if it is not just taking another one.
+    pub fn timing(&self) -> Option<Timing> {
+        self.engine.running().ok().map(|running| running.timing)
+    }
+
+    /// Takes another timing. For a moment this member takes no part; if it leads, it should hand that over before.
+    pub async fn retime(&self, timing: Timing) -> Result<(), Error> {
+        self.engine.retime(timing).await
     }
 
     /// Stops taking part.
     pub async fn shutdown(&self) {
-        // A task of openraft that panicked has said so; the store survives it.
-        drop(self.raft.shutdown().await);
+        self.engine.shutdown().await;
     }
 }
 
-/// Publishes who leads; ends with an error when openraft stops by itself.
-async fn follow(
-    raft: Raft,
-    published: watch::Sender<Leadership>,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
+/// Publishes who leads; ends with an error when openraft stops.
+async fn follow(raft: Raft, published: Arc<watch::Sender<Leadership>>) -> Result<(), Error> {
     let mut metrics = raft.metrics();
     loop {
         let now = {
             let metrics = metrics.borrow_and_update();
             if let Err(fatal) = &metrics.running_state {
-                return if shutdown.is_cancelled() {
-                    Ok(())
-                } else {
-                    Err(Error::Stopped(fatal.to_string()))
-                };
+                return Err(Error::Stopped(fatal.to_string()));
             }
             let membership = metrics.membership_config.membership();
             let member = |id: NodeId| membership.get_node(&id).map(|member| (id, member.clone()));
@@ -321,44 +309,9 @@ async fn follow(
             }
             changed
         });
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ok(()),
-            changed = metrics.changed() => if changed.is_err() {
-                // Its core is gone without a word: it panicked.
-                return if shutdown.is_cancelled() {
-                    Ok(())
-                } else {
-                    Err(Error::Stopped("raft has stopped by itself".to_owned()))
-                };
-            },
+        if metrics.changed().await.is_err() {
+            // Its core is gone without a word: it panicked.
+            return Err(Error::Stopped("raft has stopped by itself".to_owned()));
         }
     }
-}
-
-/// Every field of openraft's configuration that matters is set here; its defaults suit one datacenter.
-fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StoreError> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let timing = config.timing;
-    let raft = openraft::Config {
-        cluster_name: "kato".to_owned(),
-        heartbeat_interval: millis(timing.heartbeat),
-        election_timeout_min: millis(timing.election_min),
-        election_timeout_max: millis(timing.election_max),
-        install_snapshot_timeout: 60_000,
-        max_payload_entries: 256,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_every),
-        max_in_snapshot_log_to_keep: ENTRIES_KEPT.min(config.snapshot_every),
-        purge_batch_size: 1,
-        removed_leader_step_down: StepDownPolicy::After(millis(timing.election_max)),
-        // A leader without a majority must stop its heartbeats, or it holds back a connected majority for ever
-        // (openraft issue 2080).
-        quorum_loss_probe_interval: Some(millis(timing.election_max * 3)),
-        enable_pre_vote: Some(true),
-        allow_log_reversion: Some(false),
-        // A restarted leader takes part in an election like everybody else.
-        enable_leader_restore: Some(false),
-        ..openraft::Config::default()
-    };
-    raft.validate().map(Arc::new).map_err(|error| StoreError::Raft(error.to_string()))
 }

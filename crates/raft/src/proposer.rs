@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::Error;
+use crate::engine::Engine;
 use crate::gate::Gate;
 use crate::leader::Leader;
-use crate::types::{Outcomes, Raft, Record, TypeConfig};
+use crate::types::{Outcomes, Record, TypeConfig};
 
 /// Requests that may wait for the log.
 const WAITING_MAX: usize = 4096;
@@ -53,14 +54,14 @@ pub(crate) struct Proposer {
 impl Proposer {
     /// The handle, and the work that fills entries from the queue.
     pub(crate) fn new(
-        raft: Raft,
+        engine: Engine,
         clock: Arc<dyn Clock>,
         leader: Leader,
         gate: Gate,
         shutdown: CancellationToken,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, requests) = mpsc::channel(WAITING_MAX);
-        (Self { queue, leader, gate }, run(raft, clock, requests, shutdown))
+        (Self { queue, leader, gate }, run(engine, clock, requests, shutdown))
     }
 
     /// Proposes here or where the leader is, until `deadline`. Only failures that certainly changed nothing are
@@ -131,7 +132,7 @@ fn size(commands: &[Command]) -> Result<usize, Error> {
 /// Fills entries until the last handle is gone or the shutdown comes; then takes no more requests, and ends
 /// once those that it has are answered.
 async fn run(
-    raft: Raft,
+    engine: Engine,
     clock: Arc<dyn Clock>,
     mut requests: mpsc::Receiver<Request>,
     shutdown: CancellationToken,
@@ -145,7 +146,7 @@ async fn run(
             if entry.is_empty() {
                 break;
             }
-            in_flight.push(write(raft.clone(), clock.wall(), entry));
+            in_flight.push(write(engine.clone(), clock.wall(), entry));
         }
         if closed && in_flight.is_empty() {
             return;
@@ -187,21 +188,15 @@ fn fill(waiting: &mut VecDeque<Request>) -> Vec<Request> {
 }
 
 /// Writes one entry, and answers everybody whose commands are in it.
-async fn write(raft: Raft, at: kato_core::Timestamp, requests: Vec<Request>) {
+async fn write(engine: Engine, at: kato_core::Timestamp, requests: Vec<Request>) {
     let counts: Vec<usize> = requests.iter().map(|request| request.commands.len()).collect();
     let (mut commands, mut answers) = (Vec::new(), Vec::new());
     for request in requests {
         commands.extend(request.commands);
         answers.push(request.answer);
     }
-    let stopped = raft.metrics().borrow_watched().running_state.as_ref().err().cloned();
-    let result = if let Some(fatal) = stopped {
-        Err(Error::Stopped(fatal.to_string()))
-    } else {
-        let record = Record(store::encode_batch(&Batch { at, commands }));
-        raft.client_write(record).await.map(|done| done.data).map_err(write_error)
-    };
-    let mut outcomes = result.map(Vec::into_iter);
+    let record = Record(store::encode_batch(&Batch { at, commands }));
+    let mut outcomes = commit(&engine, record).await.map(Vec::into_iter);
     for (answer, count) in answers.into_iter().zip(counts) {
         let own = match &mut outcomes {
             Ok(outcomes) => Ok(outcomes.by_ref().take(count).collect()),
@@ -210,6 +205,15 @@ async fn write(raft: Raft, at: kato_core::Timestamp, requests: Vec<Request>) {
         // Whoever gave up waiting does not hear the answer; the commands are decided all the same.
         drop(answer.send(own));
     }
+}
+
+async fn commit(engine: &Engine, record: Record) -> Result<Outcomes, Error> {
+    let running = engine.running()?;
+    let stopped = running.raft.metrics().borrow_watched().running_state.as_ref().err().cloned();
+    if let Some(fatal) = stopped {
+        return Err(engine.failed(running.number, fatal));
+    }
+    running.raft.client_write(record).await.map(|done| done.data).map_err(write_error)
 }
 
 /// A node that stops while it holds an entry may have given it to others, who then commit it.

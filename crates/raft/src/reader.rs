@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 
+use crate::engine::Engine;
 use crate::leader::Leader;
-use crate::types::Raft;
 use crate::{Error, View};
 
 /// Between two tries to find a leader.
@@ -21,14 +21,14 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Reads the applied state.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    raft: Raft,
+    engine: Engine,
     leader: Leader,
     views: watch::Receiver<View>,
 }
 
 impl Reader {
-    pub(crate) fn new(raft: Raft, leader: Leader, views: watch::Receiver<View>) -> Self {
-        Self { raft, leader, views }
+    pub(crate) fn new(engine: Engine, leader: Leader, views: watch::Receiver<View>) -> Self {
+        Self { engine, leader, views }
     }
 
     /// A state that holds every write that was acknowledged before this call. Reads change nothing, so every
@@ -71,9 +71,10 @@ impl Reader {
         if Flaw::StaleLeaderRead.is_made() {
             return Ok(self.views.borrow().index);
         }
-        let confirmed = self.raft.get_read_log_id(ReadPolicy::ReadIndex).await;
+        let running = self.engine.running()?;
+        let confirmed = running.raft.get_read_log_id(ReadPolicy::ReadIndex).await;
         confirmed.map(|(id, _)| id.index()).map_err(|error| match error {
-            RaftError::Fatal(fatal) => Error::Stopped(fatal.to_string()),
+            RaftError::Fatal(fatal) => self.engine.failed(running.number, fatal),
             RaftError::APIError(error) => Error::Unavailable(error.to_string()),
         })
     }

@@ -2,7 +2,6 @@
 //! factor of ten thousand in size, and all of them are kept in memory until a snapshot holds them.
 
 use openraft_rt::WatchReceiver as _;
-use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::store::LogStore;
@@ -22,13 +21,8 @@ impl Retention {
     pub(crate) const DEFAULT: Self =
         Self { bytes_max: 64 * 1024 * 1024, bytes_kept: 16 * 1024 * 1024 };
 
-    /// Watches the log until the shutdown.
-    pub(crate) async fn enforce(
-        self,
-        raft: Raft,
-        log: LogStore,
-        shutdown: CancellationToken,
-    ) -> Result<(), Error> {
+    /// Watches the log for as long as openraft runs.
+    pub(crate) async fn enforce(self, raft: Raft, log: LogStore) -> Result<(), Error> {
         let stopped = |error: &dyn std::fmt::Display| Error::Stopped(error.to_string());
         let mut metrics = raft.metrics();
         // The entries that the last snapshot and the last purge asked for here were to cover.
@@ -55,10 +49,8 @@ impl Retention {
                     raft.trigger().snapshot().await.map_err(|error| stopped(&error))?;
                 }
             }
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return Ok(()),
-                changed = metrics.changed() => if changed.is_err() { return Ok(()) },
+            if metrics.changed().await.is_err() {
+                return Ok(());
             }
         }
     }

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::StoreError;
 use crate::convert::Message;
+use crate::engine::Engine;
 use crate::error::chain;
 use crate::lost::Lost;
 use crate::machine::{Content, Receiver, Snapshots};
@@ -36,7 +37,7 @@ const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) own: NodeId,
-    pub(crate) raft: Raft,
+    pub(crate) engine: Engine,
     /// Who the configuration says the members are, until the log says it.
     pub(crate) founders: Arc<BTreeMap<NodeId, Member>>,
     pub(crate) proposer: Proposer,
@@ -62,7 +63,7 @@ impl Service {
         let Some(Role::Coordinator(datacenter)) = peer.map(|peer| &peer.identity.role) else {
             return Err(Status::permission_denied("only coordinators take part in consensus"));
         };
-        let metrics = self.raft.metrics();
+        let metrics = self.raft()?.metrics();
         let known =
             metrics.borrow_watched().membership_config.membership().get_node(&route.from).cloned();
         match known.or_else(|| self.founders.get(&route.from).cloned()) {
@@ -80,6 +81,10 @@ impl Service {
 }
 
 impl Service {
+    fn raft(&self) -> Result<Raft, Status> {
+        self.engine.running().map(|running| running.raft).map_err(stopped)
+    }
+
     /// Refuses what would make a founder part of the mesh that has lost its store.
     async fn admit_state<T>(
         &self,
@@ -89,7 +94,7 @@ impl Service {
         self.admit(request, route)?;
         let founder = self.founders.contains_key(&self.own);
         let may = !founder || self.welcome.is_given();
-        if may || self.raft.is_initialized().await.map_err(stopped)? {
+        if may || self.raft()?.is_initialized().await.map_err(stopped)? {
             return Ok(());
         }
         let text = format!("member {} has lost its store: it may not take part", self.own);
@@ -114,21 +119,21 @@ impl pb::raft_server::Raft for Service {
         let acknowledged = request.get_ref().acknowledged;
         let rpc = append_request(request.into_inner()).map_err(invalid)?;
         self.lost.check(&rpc.vote, acknowledged).map_err(Status::failed_precondition)?;
-        let answer = self.raft.append_entries(rpc).await.map_err(stopped)?;
+        let answer = self.raft()?.append_entries(rpc).await.map_err(stopped)?;
         Ok(Response::new(append_response(answer)))
     }
 
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
         self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
-        let answer = self.raft.vote(rpc).await.map_err(stopped)?;
+        let answer = self.raft()?.vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
     }
 
     async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
         self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
-        let answer = self.raft.pre_vote(rpc).await.map_err(stopped)?;
+        let answer = self.raft()?.pre_vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
     }
 
@@ -148,7 +153,7 @@ impl pb::raft_server::Raft for Service {
         let receiver = Receiver::new(Arc::clone(&self.snapshots)).map_err(refused)?;
         let snapshot = receive(request.get_mut(), header.bytes, receiver).await?;
         let snapshot = Snapshot { meta, snapshot };
-        let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+        let answer = self.raft()?.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         Ok(Response::new(pb::InstallSnapshotResponse { vote: Some(answer.vote.to_pb()) }))
     }
 
@@ -161,7 +166,7 @@ impl pb::raft_server::Raft for Service {
         let vote = message.vote.field("vote").and_then(Vote::from_pb).map_err(invalid)?;
         let last = message.last.map(LogId::from_pb).transpose().map_err(invalid)?;
         let rpc = TransferLeaderRequest::<TypeConfig>::new(vote, self.own, last);
-        let answer = self.raft.handle_transfer_leader(rpc).await.map_err(stopped)?;
+        let answer = self.raft()?.handle_transfer_leader(rpc).await.map_err(stopped)?;
         let refused = answer.err().map(|error| error.to_string()).unwrap_or_default();
         Ok(Response::new(pb::TransferLeaderResponse { refused }))
     }
@@ -187,7 +192,7 @@ impl pb::raft_server::Raft for Service {
         self.admit(&request, request.get_ref().route)?;
         let founding = self.founders.keys().next().copied();
         let from = request.get_ref().route.map(|route| route.from);
-        let founded = self.raft.is_initialized().await.map_err(stopped)?;
+        let founded = self.raft()?.is_initialized().await.map_err(stopped)?;
         if !founded && from == founding {
             self.welcome.give().map_err(stopped)?;
         }

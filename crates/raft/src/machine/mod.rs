@@ -31,12 +31,18 @@ pub struct View {
     pub state: State,
     /// The last log entry in it.
     pub index: u64,
+    /// Where that is, and who takes part by then.
+    position: Position,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Position {
+    last: Option<LogId>,
+    membership: StoredMembership,
 }
 
 pub(crate) struct Machine {
     view: View,
-    last: Option<LogId>,
-    membership: StoredMembership,
     snapshots: Arc<Snapshots>,
     published: watch::Sender<View>,
 }
@@ -48,8 +54,6 @@ impl Machine {
         let (snapshots, newest) = Snapshots::open(disk, log, knows)?;
         let mut machine = Self {
             view: View::default(),
-            last: None,
-            membership: StoredMembership::default(),
             snapshots: Arc::new(snapshots),
             published: watch::Sender::new(View::default()),
         };
@@ -57,6 +61,26 @@ impl Machine {
             machine.restore(&meta, state);
         }
         Ok(machine)
+    }
+
+    /// The same machine for another openraft: from what was published last. The former one may still apply what it
+    /// was given; both apply the same, and what is published never goes back.
+    pub(crate) fn successor(&self) -> Self {
+        Self {
+            view: self.published.borrow().clone(),
+            snapshots: Arc::clone(&self.snapshots),
+            published: self.published.clone(),
+        }
+    }
+
+    fn publish(&self) {
+        self.published.send_if_modified(|known| {
+            let newer = self.view.position.last > known.position.last;
+            if newer {
+                *known = self.view.clone();
+            }
+            newer
+        });
     }
 
     /// Its snapshots.
@@ -70,10 +94,10 @@ impl Machine {
     }
 
     pub(crate) fn restore(&mut self, meta: &SnapshotMeta, state: State) {
-        self.last = meta.last_log_id;
-        self.membership = meta.last_membership.clone();
-        self.view = View { state, index: index_of(self.last) };
-        self.published.send_replace(self.view.clone());
+        let position =
+            Position { last: meta.last_log_id, membership: meta.last_membership.clone() };
+        self.view = View { state, index: index_of(position.last), position };
+        self.publish();
     }
 
     /// What this build cannot read stops the node: skipping it would make this node's state another one
@@ -95,7 +119,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
-        Ok((self.last, self.membership.clone()))
+        let Position { last, membership } = &self.view.position;
+        Ok((*last, membership.clone()))
     }
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
@@ -109,16 +134,17 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 EntryPayload::Blank => Outcomes::new(),
                 EntryPayload::Normal(record) => self.apply_record(entry.log_id, record)?,
                 EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                    self.view.position.membership =
+                        StoredMembership::new(Some(entry.log_id), membership.clone());
                     Outcomes::new()
                 }
             };
-            self.last = Some(entry.log_id);
+            self.view.position.last = Some(entry.log_id);
             answers.extend(responder.map(|responder| (responder, outcomes)));
         }
-        self.view.index = index_of(self.last);
+        self.view.index = index_of(self.view.position.last);
         // Published before anybody hears of it: who was answered finds his own write.
-        self.published.send_replace(self.view.clone());
+        self.publish();
         for (responder, outcomes) in answers {
             responder.send(outcomes);
         }
@@ -127,7 +153,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
-            meta: SnapshotMeta { last_log_id: self.last, last_membership: self.membership.clone() },
+            meta: SnapshotMeta {
+                last_log_id: self.view.position.last,
+                last_membership: self.view.position.membership.clone(),
+            },
             state: self.view.state.clone(),
             snapshots: Arc::clone(&self.snapshots),
         }
@@ -135,7 +164,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Content) -> io::Result<()> {
         // An older one never replaces a newer state, nor does its file stay.
-        if meta.last_log_id <= self.last {
+        if meta.last_log_id <= self.view.position.last {
             return Ok(());
         }
         let received = match snapshot {
