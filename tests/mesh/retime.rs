@@ -67,7 +67,7 @@ async fn members_take_another_timing_while_everybody_writes() -> Result<()> {
             led.mesh.transfer(next.id).await?;
             leader(led, |id| id != leads).await?;
             led.mesh.retime(timing).await?;
-            ensure!(nodes.iter().all(|node| node.mesh.timing() == Some(timing)));
+            ensure!(nodes.iter().all(|node| node.mesh.timing() == timing));
             write(&led.mesh, "between", &format!("{rtt_ms} {leads}")).await?;
         }
         over.store(true, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use kato_raft::Timing;
 
 use crate::broken::Broken;
 use crate::mesh::SimMesh;
@@ -20,6 +21,15 @@ const PAUSE: Duration = Duration::from_secs(40);
 /// By how much clocks' times of day are set forward.
 const CLOCKS_STEP_MS: i64 = 60_000;
 
+/// How far round trips grow at the most, in how long a time, and in how many steps.
+const FARTHEST: Duration = Duration::from_millis(900);
+const STRETCHING: Duration = Duration::from_mins(2);
+const STRETCHES: u32 = 40;
+/// How much longer than the distance a measured round trip may be.
+const ROUGHLY_MS: u64 = 20;
+/// How long the timing may take to follow when they are short again.
+const SHRINKING: Duration = Duration::from_mins(15);
+
 /// Which story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -32,6 +42,9 @@ pub(crate) enum Scenario {
     /// A datacenter with a singleton is cut off, and the leader is killed while it waits for the leases to end.
     /// All clocks are set forward meanwhile.
     Succession,
+    /// All round trips grow threefold in two minutes, and are what they were again: the timing follows both ways,
+    /// and no singleton stops.
+    Distance,
 }
 
 impl Scenario {
@@ -41,6 +54,7 @@ impl Scenario {
             Self::QuorumLoss => "quorum-loss",
             Self::Bridge => "bridge",
             Self::Succession => "succession",
+            Self::Distance => "distance",
         }
     }
 
@@ -65,13 +79,14 @@ impl Scenario {
                 Self::QuorumLoss => quorum_loss(mesh, witness, trace)?,
                 Self::Bridge => bridge(mesh, witness, trace)?,
                 Self::Succession => succession(mesh, witness, trace)?,
+                Self::Distance => distance(mesh, witness, trace)?,
             }
             pass(mesh, witness, trace, PAUSE)?;
             let now = &witness.tally;
-            if self == Self::LeaderCrash {
+            if matches!(self, Self::LeaderCrash | Self::Distance) {
                 keep(now[Count::Fences] == before[Count::Fences], "a singleton was fenced")?;
             }
-            if matches!(self, Self::LeaderCrash | Self::QuorumLoss) {
+            if matches!(self, Self::LeaderCrash | Self::QuorumLoss | Self::Distance) {
                 keep(now[Count::Losses] == before[Count::Losses], "a datacenter was given up")?;
             }
             told += 1;
@@ -126,7 +141,7 @@ fn bridge(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()
     cut(mesh, leader, deaf, true);
     let began = mesh.world.now();
     // The old leader gives up its heartbeats, another is elected, and the first write is taken.
-    let within = mesh.timing.failover() * 6;
+    let within = mesh.timing().failover() * 6;
     pass(mesh, witness, trace, within)?;
     let settled = mesh.world.now();
     pass(mesh, witness, trace, PAUSE)?;
@@ -159,7 +174,7 @@ fn succession(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Resul
     trace.note("scenario", format_args!("{lost} is cut off"));
     cut(mesh, lost, &rest, true);
     let before = witness.tally[Count::Suspensions];
-    let until = mesh.world.now() + mesh.timing.failover() * 3;
+    let until = mesh.world.now() + mesh.timing().failover() * 3;
     while witness.tally[Count::Suspensions] == before && mesh.world.now() < until {
         step(mesh, witness, trace)?;
     }
@@ -168,10 +183,58 @@ fn succession(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Resul
         mesh.world.clock(mesh.datacenters[*number].host).step(CLOCKS_STEP_MS);
     }
     leader_crash(mesh, witness, trace)?;
-    let waits = mesh.timing.failover() * 6;
+    let waits = mesh.timing().failover() * 6;
     pass(mesh, witness, trace, waits)?;
     cut(mesh, lost, &rest, false);
     Ok(())
+}
+
+fn distance(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let longest = mesh.round_trips.values().max().copied().unwrap_or_default();
+    let far = (longest * 3).min(FARTHEST).max(longest);
+    // A shorter timing is taken where a fifth of it is to spare.
+    let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    let enough = Timing::for_rtt_ms(longest_ms * 5 / 4 + ROUGHLY_MS)?.rtt_ms_max;
+    let enough = Duration::from_millis(enough);
+    trace.note("scenario", format_args!("round trips of {longest:?} grow to {far:?}"));
+    for step in 1..=STRETCHES {
+        let part = f64::from(step) / f64::from(STRETCHES);
+        stretch(mesh, 1.0 + part * (far.as_secs_f64() / longest.as_secs_f64() - 1.0));
+        pass(mesh, witness, trace, STRETCHING / STRETCHES)?;
+    }
+    pass(mesh, witness, trace, PAUSE)?;
+    if allowed(witness) < far {
+        let found = allowed(witness);
+        bail!(Broken(format!("progress: a timing for {found:?}, round trips are {far:?}")));
+    }
+    stretch(mesh, 1.0);
+    let until = mesh.world.now() + SHRINKING;
+    while allowed(witness) > enough {
+        if mesh.world.now() >= until {
+            let found = allowed(witness);
+            bail!(Broken(format!("progress: a timing for {found:?} still, {enough:?} will do")));
+        }
+        step(mesh, witness, trace)?;
+    }
+    Ok(())
+}
+
+/// The longest round trip that the agreed timing allows for.
+fn allowed(witness: &Witness) -> Duration {
+    let agreed = witness.newest().state.agreed;
+    agreed.map_or(Duration::ZERO, |agreed| Duration::from_millis(agreed.timing.rtt_ms_max))
+}
+
+/// Makes every round trip between datacenters `factor` times as long as it was at first.
+fn stretch(mesh: &SimMesh, factor: f64) {
+    for (&(a, b), round_trip) in &mesh.round_trips {
+        let delay = (*round_trip / 2).mul_f64(factor);
+        for from in mesh.datacenters[a].hosts() {
+            for to in mesh.datacenters[b].hosts() {
+                mesh.world.network().link(from, to, |link| link.delay = delay);
+            }
+        }
+    }
 }
 
 /// Cuts one datacenter from others, or joins them again.

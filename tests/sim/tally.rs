@@ -16,6 +16,7 @@ pub(crate) enum Count {
     Bought,
     Crashes,
     Snapshots,
+    Timings,
     Calls,
     SimulatedSeconds,
     SecondsToHeal,
@@ -23,7 +24,7 @@ pub(crate) enum Count {
 }
 
 /// All of it, in the order of the enumeration, with the words for people.
-const NAMES: [(Count, &str); 13] = [
+const NAMES: [(Count, &str); 14] = [
     (Count::LeaderChanges, "leader changes"),
     (Count::Suspensions, "machines suspended"),
     (Count::Losses, "datacenters lost"),
@@ -33,6 +34,7 @@ const NAMES: [(Count, &str); 13] = [
     (Count::Bought, "machines bought"),
     (Count::Crashes, "crashes"),
     (Count::Snapshots, "snapshots installed"),
+    (Count::Timings, "timings changed"),
     (Count::Calls, "operators' calls"),
     (Count::SimulatedSeconds, "simulated seconds"),
     (Count::SecondsToHeal, "seconds to heal"),

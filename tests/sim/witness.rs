@@ -115,6 +115,8 @@ impl Witness {
             }
             self.tally[Count::Bought] += u64::from(known.is_none() && machine.spec.order.is_some());
         }
+        let kept = |state: &State| state.agreed.map(|agreed| agreed.timing.rtt_ms_max);
+        self.tally[Count::Timings] += u64::from(kept(before) != kept(after));
         let lost = |state: &State| {
             let lost = state.datacenters.iter();
             let lost = lost.filter(|(_, found)| matches!(found.health, Health::Lost { .. }));

@@ -1,22 +1,26 @@
 //! What every part of a coordinator shares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{Applied, Rejection};
 use kato_core::{Command, DatacenterName, Revision, Timestamp};
 use kato_net::clock::Clock;
-use kato_net::{Domain, Transport};
+use kato_net::{Domain, Timeouts, Transport};
 use kato_placement::Catalogue;
 use kato_provision::Provider;
-use kato_raft::{Error, Mesh, Timing, View};
+use kato_raft::{Error, Mesh, View};
 use tokio::sync::watch;
+use tonic::transport::Channel;
 
 use crate::agents::Agents;
 use crate::brake::Brake;
 use crate::peers::Peers;
 use crate::planner::Planner;
-use crate::reports::Reports;
+use crate::pulse::Pulse;
+use crate::reports::{Report, Reports};
+use crate::round_trips::RoundTrips;
 use crate::timing::Patience;
 
 /// How long a proposal or a linearizable read of a reconciler may take.
@@ -34,7 +38,8 @@ pub(crate) struct Context {
     pub(crate) agents: Agents,
     pub(crate) peers: Peers,
     pub(crate) provider: Option<Arc<dyn Provider>>,
-    pub(crate) patience: Patience,
+    pub(crate) round_trips: RoundTrips,
+    pub(crate) pulse: Pulse,
     /// The newest mesh version that this coordinator knows.
     pub(crate) knows: u32,
     /// The brake, while this coordinator leads and it holds.
@@ -45,8 +50,28 @@ impl Context {
     /// A planner over a state.
     pub(crate) fn planner<'a>(&'a self, view: &'a View) -> Planner<'a> {
         let datacenters = view.state.datacenters.keys();
-        let silent = self.reports.silent(datacenters, self.patience.silence, self.clock.boot());
+        let silent = self.reports.silent(datacenters, self.patience().silence, self.clock.boot());
         Planner { state: &view.state, catalogue: &self.catalogue, now: self.now(), silent }
+    }
+
+    /// How long everything waits, by the timing that Raft keeps now.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::from(self.mesh.timing())
+    }
+
+    /// A kept connection to another coordinator.
+    pub(crate) fn peer(&self, datacenter: &DatacenterName, address: &str) -> Channel {
+        let timing = self.mesh.timing();
+        let timeouts = Timeouts { connect: timing.election_min, keepalive: timing.heartbeat * 3 };
+        self.peers.channel(datacenter, address, timeouts)
+    }
+
+    /// The latest report of each datacenter that was heard lately, the own one's too.
+    pub(crate) fn heard(&self) -> BTreeMap<DatacenterName, Arc<Report>> {
+        let (silence, now) = (self.patience().silence, self.clock.boot());
+        let mut reports = self.reports.all();
+        reports.retain(|_, report| now.saturating_sub(report.heard) <= silence);
+        reports
     }
 
     /// The time of day.
@@ -106,11 +131,4 @@ pub struct World {
     pub knows: u32,
     /// Seeds what is random.
     pub seed: u64,
-}
-
-impl Context {
-    /// Raft's timeouts become the patience of everything above it.
-    pub(crate) fn patience(timing: Timing) -> Patience {
-        Patience::from(timing)
-    }
 }

@@ -12,6 +12,7 @@ mod planner;
 mod pulse;
 mod reconcile;
 mod reports;
+mod round_trips;
 #[cfg(test)]
 mod sample;
 mod services;

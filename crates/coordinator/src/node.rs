@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kato_net::clock::Clock;
 use kato_net::task::{OnError, TaskError, Tasks};
-use kato_net::{Listener, MESSAGE_BYTES_MAX, Timeouts, incoming};
+use kato_net::{Listener, MESSAGE_BYTES_MAX, incoming};
 use kato_proto::mesh_v1::agents_server::AgentsServer;
 use kato_proto::mesh_v1::reports_server::ReportsServer;
 use kato_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -27,6 +27,7 @@ use crate::pulse::Pulse;
 use crate::reconcile;
 use crate::reconcile::ReportService;
 use crate::reports::Reports;
+use crate::round_trips::RoundTrips;
 use crate::services::{
     ClusterService, EventService, LogService, PlacementService, Reading, TopologyService,
     WorkloadService,
@@ -91,10 +92,7 @@ impl Coordinator {
         let clock = Arc::clone(&world.clock);
         let mesh =
             Mesh::start(mesh_config, world.disk, Arc::clone(&transport), clock, &tasks).await?;
-        let timeouts = Timeouts {
-            connect: config.timing.election_min,
-            keepalive: config.timing.heartbeat * 3,
-        };
+        let pulse = Pulse::new(Arc::clone(&world.clock));
         let context = Context {
             domain: config.domain.clone(),
             datacenter: config.datacenter.name.clone(),
@@ -103,9 +101,10 @@ impl Coordinator {
             reports: Reports::new(world.clock.boot()),
             clock: world.clock,
             agents: Agents::default(),
-            peers: Peers::new(transport, timeouts),
+            peers: Peers::new(transport),
             provider: world.provider,
-            patience: Context::patience(config.timing),
+            round_trips: RoundTrips::default(),
+            pulse,
             knows: world.knows,
             brake: tokio::sync::watch::Sender::new(None),
         };
@@ -149,14 +148,10 @@ async fn hand_over(context: &Context) {
     if !leadership.here {
         return;
     }
-    let reports = context.reports.all();
-    let now = context.clock.boot();
-    let heard = |member: &kato_raft::Member| {
-        let report = reports.get(&member.datacenter);
-        report.is_some_and(|r| now.saturating_sub(r.heard) < context.patience.silence)
-    };
+    let heard = context.heard();
     let others = leadership.voters.iter().filter(|(_, m)| m.datacenter != context.datacenter);
-    let next = others.filter(|(_, member)| heard(member)).map(|(id, _)| *id).next();
+    let mut others = others.filter(|(_, member)| heard.contains_key(&member.datacenter));
+    let next = others.next().map(|(id, _)| *id);
     if let Some(next) = next
         && context.mesh.transfer(next).await.is_ok()
     {
@@ -169,14 +164,13 @@ async fn hand_over(context: &Context) {
 
 /// Every service, behind the table of who may call what.
 fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
-    let pulse = Pulse::new(Arc::clone(&context.clock));
     let shutdown = tasks.shutdown();
     let (leases, leasing) = Leases::new(context.mesh.clone(), context.agents.clone());
     tasks.spawn("leases", OnError::Stop, never_fails(leasing));
-    let beating = pulse.clone().run(context.mesh.clone(), context.patience.silence, shutdown);
+    let beating = context.pulse.clone().run(context.mesh.clone(), shutdown);
     tasks.spawn("pulse", OnError::Stop, never_fails(beating));
     let relay = LogRelay::default();
-    let reading = Reading { context: context.clone(), pulse };
+    let reading = Reading { context: context.clone() };
     let agents = AgentService {
         context: context.clone(),
         leases,

@@ -11,26 +11,40 @@ use tonic::transport::Channel;
 #[derive(Clone)]
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
+    known: Arc<Mutex<BTreeMap<DatacenterName, Known>>>,
+}
+
+/// A connection, and what it was made for.
+struct Known {
+    address: String,
     timeouts: Timeouts,
-    known: Arc<Mutex<BTreeMap<DatacenterName, (String, Channel)>>>,
+    channel: Channel,
 }
 
 impl Peers {
-    pub(crate) fn new(transport: Arc<dyn Transport>, timeouts: Timeouts) -> Self {
-        Self { transport, timeouts, known: Arc::default() }
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, known: Arc::default() }
     }
 
-    /// A channel to the coordinator of `datacenter` at `address`; the same one as long as it does not move.
-    pub(crate) fn channel(&self, datacenter: &DatacenterName, address: &str) -> Channel {
+    /// A channel to the coordinator of `datacenter` at `address`; the same one as long as nothing of that changes.
+    pub(crate) fn channel(
+        &self,
+        datacenter: &DatacenterName,
+        address: &str,
+        timeouts: Timeouts,
+    ) -> Channel {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, channel)) = known.get(datacenter)
-            && at == address
+        if let Some(known) = known.get(datacenter)
+            && known.address == address
+            && known.timeouts == timeouts
         {
-            return channel.clone();
+            return known.channel.clone();
         }
         let expect = Expect::Role(Role::Coordinator(datacenter.clone()));
-        let fresh = channel(Arc::clone(&self.transport), address.to_owned(), expect, self.timeouts);
-        known.insert(datacenter.clone(), (address.to_owned(), fresh.clone()));
-        fresh
+        let transport = Arc::clone(&self.transport);
+        let channel = channel(transport, address.to_owned(), expect, timeouts);
+        let fresh = Known { address: address.to_owned(), timeouts, channel: channel.clone() };
+        known.insert(datacenter.clone(), fresh);
+        channel
     }
 }

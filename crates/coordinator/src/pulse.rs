@@ -9,6 +9,8 @@ use kato_net::clock::Clock;
 use kato_raft::Mesh;
 use tokio_util::sync::CancellationToken;
 
+use crate::timing::Patience;
+
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -33,7 +35,8 @@ impl Pulse {
         self.confirmed_ms.load(Ordering::Relaxed) > 0
     }
 
-    fn age(&self) -> Duration {
+    /// How old the local state may be.
+    pub(crate) fn age(&self) -> Duration {
         Duration::from_millis(self.age_ms())
     }
 
@@ -44,11 +47,12 @@ impl Pulse {
 
     /// Keeps the pulse until it is time to stop. Says when it is missed for longer than a change of leaders may take, and
     /// when it is felt again.
-    pub(crate) async fn run(self, mesh: Mesh, silence: Duration, shutdown: CancellationToken) {
+    pub(crate) async fn run(self, mesh: Mesh, shutdown: CancellationToken) {
         let mut missed = false;
         loop {
-            let asked = self.now_ms();
-            match mesh.read(PERIOD).await {
+            let (asked, silence) = (self.now_ms(), Patience::from(mesh.timing()).silence);
+            let Some(read) = shutdown.run_until_cancelled(mesh.read(silence)).await else { return };
+            match read {
                 Ok(_) => {
                     self.confirmed_ms.store(asked, Ordering::Relaxed);
                     if std::mem::take(&mut missed) {

@@ -10,9 +10,10 @@ use kato_proto::mesh_v1 as pb;
 
 use crate::agents::{RunState, Seen};
 use crate::brake::Brake;
+use crate::round_trips::RoundTrip;
 
 /// One datacenter's report, as received.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     /// When, on this coordinator's boot clock.
     pub(crate) heard: Duration,
@@ -22,6 +23,10 @@ pub(crate) struct Report {
     pub(crate) brake: Option<Brake>,
     /// The newest mesh version that its coordinator knows.
     pub(crate) knows: u32,
+    /// The round trips that its coordinator has measured.
+    pub(crate) round_trips: BTreeMap<DatacenterName, RoundTrip>,
+    /// The longest round trip that its coordinator's timing allows for, in milliseconds.
+    pub(crate) timing_rtt_ms_max: u64,
     /// Its coordinator's disk is almost full.
     pub(crate) disk_alarm: Option<pb::DiskAlarm>,
 }
@@ -125,6 +130,8 @@ impl Report {
             heard,
             machines: message.machines.into_iter().filter_map(machine).collect(),
             brake: message.brake.as_ref().and_then(Brake::from_wire),
+            round_trips: message.round_trips.into_iter().filter_map(RoundTrip::from_wire).collect(),
+            timing_rtt_ms_max: message.timing_rtt_ms_max,
             disk_alarm: message.disk_alarm,
             knows: message.knows.max(version::FIRST),
         }

@@ -40,6 +40,11 @@ pub(crate) fn lease_is_over(lease: Duration) -> Duration {
     lease * (100 + CLOCK_DRIFT_PERCENT) / (100 - CLOCK_DRIFT_PERCENT) + MARGIN
 }
 
+/// How long a machine's lease lasts under a timing, in milliseconds.
+pub(crate) fn lease_ms(timing: Timing) -> u64 {
+    u64::try_from(Patience::from(timing).lease.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,7 +53,7 @@ mod tests {
     #[test]
     fn waits_follow_from_the_round_trip_time() {
         for (rtt_ms, lease_ms, silence_ms, machine_silence_ms, over_ms) in
-            [(5, 5_400, 2_000, 4_000, 6_009), (250, 26_220, 8_740, 17_480, 27_249)]
+            [(5, 5_400, 2_000, 4_000, 6_009), (200, 21_120, 7_040, 14_080, 22_046)]
         {
             let timing = Timing::for_rtt_ms(rtt_ms).unwrap();
             let patience = Patience::from(timing);

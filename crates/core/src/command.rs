@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     CellId, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, Offer, OrderId, Quote,
-    Revision, Settings, Timestamp, WorkloadName, WorkloadSpec,
+    Revision, Settings, Timestamp, Timing, WorkloadName, WorkloadSpec,
 };
 
 /// The commands of one log entry, in order, under one time stamp.
@@ -118,6 +118,14 @@ pub enum Command {
     RaiseVersion {
         /// The version.
         to: u32,
+    },
+    /// Everybody waits by another timing. A lease is not made longer than what is waited for, and whoever makes what is
+    /// waited for shorter has seen the leases end that were longer.
+    SetTiming {
+        /// The revision of the timing that it replaces; 0 for the first.
+        expected: Revision,
+        /// What holds now.
+        timing: Timing,
     },
 }
 

@@ -86,4 +86,6 @@ kinds! {
     InstanceStopped,
     /// The mesh was raised to a newer version.
     VersionRaised,
+    /// Everybody waits by another timing.
+    TimingSet,
 }

@@ -13,13 +13,13 @@ mod geo;
 mod instance;
 pub mod invariant;
 mod ledger;
-
 mod money;
 mod name;
 mod offer;
 mod resources;
 mod state;
 mod time;
+mod timing;
 mod topology;
 pub mod version;
 mod workload;
@@ -43,6 +43,7 @@ pub use state::{
     Revision, Settings, State, Stopping, WORKLOADS_MAX,
 };
 pub use time::Timestamp;
+pub use timing::{Agreed, Timing};
 pub use topology::{
     CellSpec, Datacenter, DatacenterSpec, Health, Machine, MachineSpec, Order, OrderId, Suspension,
 };

@@ -5,8 +5,8 @@ use std::fmt;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::{
-    CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId, Machine, MachineId,
-    Order, OrderId, Resources, Timestamp, Workload, WorkloadName, version,
+    Agreed, CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId, Machine,
+    MachineId, Order, OrderId, Resources, Timestamp, Workload, WorkloadName, version,
 };
 
 /// The most datacenters that one mesh may have.
@@ -37,7 +37,7 @@ impl fmt::Display for Revision {
 pub struct Settings {
     /// The root DNS name.
     pub domain: String,
-    /// How long a machine's lease lasts, in milliseconds.
+    /// How long a machine's lease lasts, in milliseconds, until a timing is agreed on ([`State::lease_ms`]).
     pub lease_ms: u64,
 }
 
@@ -52,6 +52,8 @@ pub struct State {
     pub time: Timestamp,
     /// Set by the first command of all.
     pub settings: Option<Settings>,
+    /// How long everybody waits, once that was measured.
+    pub agreed: Option<Agreed>,
     /// Every datacenter.
     pub datacenters: OrdMap<DatacenterName, Datacenter>,
     /// The ledger of every cell.
@@ -79,6 +81,7 @@ impl Default for State {
             revision: Revision::default(),
             time: Timestamp::default(),
             settings: None,
+            agreed: None,
             datacenters: OrdMap::new(),
             cells: OrdMap::new(),
             machines: OrdMap::new(),

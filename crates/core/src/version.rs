@@ -7,7 +7,9 @@ use crate::{Batch, Command};
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = 3;
+pub const NEWEST: u32 = WITH_TIMING;
+/// The version that [`Command::SetTiming`] came with.
+pub const WITH_TIMING: u32 = 4;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -30,6 +32,7 @@ impl Command {
             | Self::OrderMachine { .. }
             | Self::AttemptOrder { .. }
             | Self::FailOrder { .. } => FIRST,
+            Self::SetTiming { .. } => WITH_TIMING,
             Self::RaiseVersion { to } => FIRST.max(*to),
         }
     }

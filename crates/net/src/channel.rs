@@ -14,7 +14,7 @@ use crate::{Expect, Transport};
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How long a channel waits before it calls its connection dead.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// For connecting, handshake included.
     pub connect: Duration,

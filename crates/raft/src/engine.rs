@@ -30,6 +30,7 @@ pub(crate) struct Engine {
     parts: Arc<Mutex<Option<Parts>>>,
     /// Nothing between two of them.
     running: watch::Sender<Option<Running>>,
+    timing: watch::Sender<Timing>,
 }
 
 /// What outlives one openraft.
@@ -47,7 +48,6 @@ pub(crate) struct Running {
     pub(crate) number: u64,
     pub(crate) raft: Raft,
     pub(crate) network: Network,
-    pub(crate) timing: Timing,
 }
 
 impl Engine {
@@ -57,13 +57,15 @@ impl Engine {
         transport: Arc<dyn Transport>,
         parts: Parts,
     ) -> Result<Self, StoreError> {
-        let timing = config.timing;
+        // What was agreed on last, as far as the snapshot knows: nearer to the others' than what is configured.
+        let timing = parts.machine.agreed_timing().unwrap_or(config.timing);
         let engine = Self {
             config,
             transport,
             acknowledged: Acknowledged::default(),
             parts: Arc::new(Mutex::new(Some(parts.clone()))),
             running: watch::Sender::new(None),
+            timing: watch::Sender::new(timing),
         };
         let first = engine.start(0, timing, parts).await?;
         engine.running.send_replace(Some(first));
@@ -74,6 +76,11 @@ impl Engine {
     pub(crate) fn running(&self) -> Result<Running, Error> {
         let changing = || Error::Unavailable("this coordinator takes a new timing".to_owned());
         self.running.borrow().clone().ok_or_else(changing)
+    }
+
+    /// The timing that it keeps, or kept last.
+    pub(crate) fn timing(&self) -> Timing {
+        *self.timing.borrow()
     }
 
     /// What a failure of one openraft means: nothing, once it has been replaced.
@@ -127,6 +134,7 @@ impl Engine {
         if self.parts().is_none() {
             drop(next.raft.shutdown().await);
         }
+        self.timing.send_replace(timing);
         self.running.send_replace(Some(next));
         Ok(())
     }
@@ -160,7 +168,7 @@ impl Engine {
         let raft = Runtime::scope(self.config.seed.wrapping_add(number), start)
             .await
             .map_err(|error| StoreError::Raft(error.to_string()))?;
-        Ok(Running { number, raft, network, timing })
+        Ok(Running { number, raft, network })
     }
 
     fn is_running(&self, number: u64) -> bool {

@@ -264,9 +264,9 @@ impl Mesh {
         triggered.map_err(|error| Error::Stopped(error.to_string()))
     }
 
-    /// The timing that this member keeps, if it is not just taking another one.
-    pub fn timing(&self) -> Option<Timing> {
-        self.engine.running().ok().map(|running| running.timing)
+    /// The timing that this member keeps.
+    pub fn timing(&self) -> Timing {
+        self.engine.timing()
     }
 
     /// Takes another timing. For a moment this member takes no part; if it leads, it should hand that over before.

@@ -63,7 +63,7 @@ impl Amnesia {
             }
             (Stage::DarkAgain(until), _) if *until <= now => {
                 mesh.world.start(host);
-                Stage::Courted(now + mesh.timing.failover() * 3)
+                Stage::Courted(now + mesh.timing().failover() * 3)
             }
             (Stage::Courted(until), _) if *until <= now => Stage::Over,
             _ => return false,

@@ -18,7 +18,7 @@ use crate::world::{Death, HostId, TICK};
 const FAULTS_MAX: usize = 3;
 /// The longest pause between the beginnings of two faults, and the longest fault, in seconds.
 const PAUSE_S: u64 = 15;
-const LASTS_S: f64 = 60.0;
+const LASTS_S: f64 = 90.0;
 /// The shortest fault, in seconds. Short ones are as likely as long ones: their length is drawn on a logarithmic scale.
 const LASTS_S_MIN: f64 = 0.3;
 /// How often the leader forgets, on average.
@@ -146,8 +146,8 @@ impl Chaos {
             10..16 => Fault::CutPair(a, b),
             16..24 => Fault::CutOneWay(a, b),
             24..32 => Fault::CutMachine(a, machine, chance.bool()),
-            32..37 => Fault::Slow(a, b, chance.u64(50..1_500)),
-            37..42 => Fault::Lossy(a, b, chance.u32(10..400)),
+            32..37 => Fault::Slow(a, b, chance.u64(30..200)),
+            37..42 => Fault::Lossy(a, b, chance.u32(10..200)),
             42..52 => Fault::CrashCoordinator(a, death),
             52..54 => Fault::StopCoordinator(a),
             54..62 => Fault::FreezeCoordinator(a),

@@ -19,7 +19,7 @@ use kato_net::{Identity, Role};
 use kato_placement::Catalogue;
 use kato_provision::Provider;
 use kato_raft::rig::{Cut, RigDisk};
-use kato_raft::{Flush, Leadership, Member, NodeId, Timing, View};
+use kato_raft::{Flush, Leadership, Member, Mesh, NodeId, Timing, View};
 use kato_units::engine::UnitEngine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,7 @@ pub(crate) struct Sight {
 }
 
 struct Seen {
+    mesh: Mesh,
     views: watch::Receiver<View>,
     leadership: watch::Receiver<Leadership>,
     shutdown: CancellationToken,
@@ -92,7 +93,8 @@ impl Sight {
     fn open(&self, coordinator: &Coordinator) {
         let mesh = coordinator.mesh();
         let (views, leadership) = (mesh.watch(), mesh.leadership());
-        *self.seen() = Some(Seen { views, leadership, shutdown: coordinator.shutdown() });
+        let (mesh, shutdown) = (mesh.clone(), coordinator.shutdown());
+        *self.seen() = Some(Seen { mesh, views, leadership, shutdown });
     }
 
     /// Asks the coordinator to end.
@@ -100,6 +102,11 @@ impl Sight {
         if let Some(seen) = &*self.seen() {
             seen.shutdown.cancel();
         }
+    }
+
+    /// The timing that the coordinator keeps.
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.seen().as_ref().map(|seen| seen.mesh.timing())
     }
 
     /// The state and who leads, as far as the coordinator knows.
@@ -139,7 +146,8 @@ pub(crate) struct Machine {
 pub(crate) struct SimMesh {
     pub(crate) world: World,
     pub(crate) datacenters: Vec<Datacenter>,
-    pub(crate) timing: Timing,
+    /// What every coordinator is configured with.
+    timing: Timing,
     pub(crate) chance: fastrand::Rng,
     /// What operators have asked.
     pub(crate) ledger: Ledger,
@@ -168,7 +176,7 @@ impl SimMesh {
         let wan = Wan::load();
         let catalogue = Catalogue::builtin();
         let sold_in = |region: &str| offer(&catalogue, region).is_some();
-        let places = Wan::places(&mut chance, count, sold_in);
+        let places = wan.places(&mut chance, count, sold_in);
         let mut round_trips = BTreeMap::new();
         for (a, from) in places.iter().enumerate() {
             for (b, to) in places.iter().enumerate().filter(|(b, _)| *b != a) {

@@ -11,6 +11,10 @@ use kato_placement::{latency, regions};
 const MEASURED: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/skyplane-latency.csv");
 
+/// In so many of a hundred meshes the datacenters are neighbours: where round trips are short so are all waits, and more
+/// happens.
+const NEIGHBOURS_PERCENT: u32 = 75;
+
 /// A region in which a datacenter may be.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -28,8 +32,9 @@ impl Wan {
         Self { measured: std::fs::read_to_string(Path::new(MEASURED)).ok() }
     }
 
-    /// Some regions in which machines are sold, in an order that `chance` gives.
+    /// Some regions in which machines are sold: mostly neighbours, or anywhere in the world.
     pub(crate) fn places(
+        &self,
         chance: &mut fastrand::Rng,
         count: usize,
         sold_in: impl Fn(&str) -> bool,
@@ -38,6 +43,10 @@ impl Wan {
         let mut places: Vec<Place> =
             ec2.map(|known| Place { region: known.region.to_owned(), at: known.at }).collect();
         chance.shuffle(&mut places);
+        if chance.u32(..100) < NEIGHBOURS_PERCENT {
+            let first = places[0].clone();
+            places[1..].sort_by_key(|place| self.round_trip(&first, place));
+        }
         places.truncate(count);
         places
     }

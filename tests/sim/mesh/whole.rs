@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kato_core::InstanceId;
+use kato_raft::Timing;
 
 use super::{Machine, SimMesh};
 use crate::witness::Witness;
@@ -22,8 +23,13 @@ impl SimMesh {
     /// The longest that a mesh may need by itself: an election, a loss that was under way and is carried through, and
     /// the pauses of agents that try again.
     pub(crate) fn recovery(&self) -> Duration {
-        let failover = self.timing.failover();
-        failover * 12
+        self.timing().failover() * 12
+    }
+
+    /// The longest timing that any coordinator keeps.
+    pub(crate) fn timing(&self) -> Timing {
+        let kept = self.datacenters.iter().filter_map(|datacenter| datacenter.sight.timing());
+        kept.max_by_key(|timing| timing.rtt_ms_max).unwrap_or(self.timing)
     }
 
     /// What is missing until the mesh is whole.

@@ -8,7 +8,7 @@ use super::lists::health;
 use super::plain;
 use super::style::{BAD, PLAIN, STRONG, WARN, paint};
 use super::table::{Cell, Table};
-use super::units::{self, count, exact, money};
+use super::units::{self, count, exact, latency, money};
 
 /// The overview. The datacenters come from a second answer, and may be missing.
 pub(crate) fn overview(
@@ -24,6 +24,7 @@ pub(crate) fn overview(
         .with("Brake", brake(status))
         .with("Disk", disks(status))
         .with("Mesh version", version(status))
+        .with("Timing", timing(status))
         .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
@@ -123,6 +124,33 @@ fn version(status: &GetStatusResponse) -> String {
     paint(WARN, &format!("{now}; version {newest} waits for {}", waits.join(" and ")))
 }
 
+/// How long a lost leader is missed, and whether the round trips are what that rests on.
+fn timing(status: &GetStatusResponse) -> String {
+    let Some(timing) = &status.timing else { return String::new() };
+    let failover = format!("a lost leader is replaced within {}", exact(timing.failover_ms));
+    let allowed = exact(timing.rtt_ms_max);
+    let rests = match &timing.longest {
+        None => format!("round trips of up to {allowed} are allowed for, none is measured yet"),
+        Some(longest) => {
+            let rtt = latency(u32::try_from(longest.bound_us).unwrap_or(u32::MAX));
+            let pair = format!("{} to {}", plain(&longest.from), plain(&longest.to));
+            if longest.bound_us > timing.rtt_ms_max * 1_000 {
+                let text =
+                    format!("round trips are up to {rtt} ({pair}), {allowed} are allowed for");
+                return paint(WARN, &format!("{text}: elections may not end"));
+            }
+            format!("round trips are up to {rtt} ({pair}) of {allowed} allowed for")
+        }
+    };
+    match timing.behind.as_slice() {
+        [] => format!("{failover}; {rests}"),
+        behind => {
+            let names = plain(&behind.join(", "));
+            format!("{failover}; {rests}; {}", paint(WARN, &format!("not taken yet by {names}")))
+        }
+    }
+}
+
 fn machines(status: &GetStatusResponse) -> String {
     match status.machines_suspended {
         0 => status.machines.to_string(),
@@ -181,6 +209,7 @@ fn sites(status: &GetStatusResponse, datacenters: &[Datacenter], now: Timestamp)
         .left("HEALTH", rows.iter().map(|r| health_seen(r.1, r.2, now)))
         .left("COORDINATOR", rows.iter().map(|r| coordinator(r.1, status)))
         .right("LAST HEARD", rows.iter().map(|r| last_heard(r.1)))
+        .right("ROUND TRIP", rows.iter().map(|r| round_trip(r.1)))
         .right("MACHINES", rows.iter().map(|r| number(r.2.map(|d| d.machines))))
         .right("INSTANCES", rows.iter().map(|r| number(r.2.map(|d| d.instances))))
         .left("ADDRESS", rows.iter().map(|r| r.1.map_or("-", |m| m.address.as_str()).into()))
@@ -211,6 +240,13 @@ fn coordinator(member: Option<&Member>, status: &GetStatusResponse) -> Cell {
         (false, true, _) if status.leader.is_empty() => "member".into(),
         (false, true, _) => "follower".into(),
     }
+}
+
+/// How far away a coordinator is from the one that answers.
+fn round_trip(member: Option<&Member>) -> Cell {
+    let measured = member.filter(|member| member.heard).and_then(|member| member.rtt_us);
+    let shown = measured.map(|us| latency(u32::try_from(us).unwrap_or(u32::MAX)));
+    shown.unwrap_or_else(|| "-".to_owned()).into()
 }
 
 /// How long a coordinator has been silent.

@@ -243,6 +243,7 @@ pub(crate) fn status() -> GetStatusResponse {
         heard: silent_ms.is_some_and(|ms| ms < 2_000),
         knows: 3,
         disk_alarm: None,
+        rtt_us: (id == 2).then_some(71_400),
     };
     GetStatusResponse {
         read: Some(ReadInfo { revision: 61, answered_by: "dub".to_owned(), ..ReadInfo::default() }),
@@ -271,6 +272,16 @@ pub(crate) fn status() -> GetStatusResponse {
         machines_ordered_micros_per_hour: 91_200,
         brake: None,
         mesh_version: 3,
+        timing: Some(Timing {
+            rtt_ms_max: 100,
+            failover_ms: 3_640,
+            longest: Some(RoundTrip {
+                from: "dub".to_owned(),
+                to: "ewr".to_owned(),
+                bound_us: 78_200,
+            }),
+            behind: Vec::new(),
+        }),
     }
 }
 

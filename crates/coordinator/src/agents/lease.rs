@@ -14,8 +14,8 @@ use super::Agents;
 
 /// Requests that may wait for the next read.
 const WAITING_MAX: usize = 4_096;
-/// How long a read may take; a grant that is later than that is worth little.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a read may take: two of the longest round trips that a timing is made for, and more.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One machine's wish for a lease.
 struct Wish {
@@ -81,7 +81,7 @@ fn grant(state: &State, wish: &Wish) -> Option<pb::LeaseGrant> {
     };
     Some(pb::LeaseGrant {
         nonce: wish.nonce,
-        lease_ms: state.settings.as_ref()?.lease_ms,
+        lease_ms: state.lease_ms()?,
         singletons: machine.bound.iter().filter_map(singleton).collect(),
     })
 }

@@ -9,15 +9,13 @@ use super::Wake;
 use crate::context::Context;
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
-    let mut wake = Wake::new(&context, context.patience.report, shutdown);
+    let mut wake = Wake::new(&context, context.patience().report, shutdown);
     while let Some((_, leadership)) = wake.next().await {
         let alarm = context.mesh.disk_alarm().borrow().clone();
         let (true, Some(alarm)) = (leadership.here, alarm) else { continue };
-        let (reports, now) = (context.reports.all(), context.clock.boot());
+        let heard = context.heard();
         let has_room = |datacenter: &DatacenterName| {
-            let report = reports.get(datacenter);
-            let heard = report.filter(|r| now.saturating_sub(r.heard) <= context.patience.silence);
-            heard.is_some_and(|report| report.disk_alarm.is_none())
+            heard.get(datacenter).is_some_and(|report| report.disk_alarm.is_none())
         };
         let Some((to, name)) = decide(&leadership, &context.datacenter, has_room) else { continue };
         tracing::warn!(%alarm, "{name} is handed the leadership: the disk here is almost full");
@@ -27,7 +25,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
         // Whoever leads next is heard of before this is tried again.
         let mut followed = context.mesh.leadership();
         let gone = followed.wait_for(|leadership| !leadership.here);
-        drop(tokio::time::timeout(context.patience.silence, gone).await);
+        drop(tokio::time::timeout(context.patience().silence, gone).await);
     }
 }
 

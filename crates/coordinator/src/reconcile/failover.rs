@@ -53,7 +53,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
             memory.inherit(&view.state, now, context.now());
         }
         let reports = context.reports.all();
-        let decided = decide(&view.state, &reports, &memory, context.patience, now);
+        let decided = decide(&view.state, &reports, &memory, context.patience(), now);
         let (commands, brake) = match decided {
             Ok(commands) => (commands, None),
             Err(brake) => (Vec::new(), Some(brake)),
@@ -144,10 +144,7 @@ pub(super) fn decide(
     if let Some(brake) = brake(state, reports, memory, patience, now) {
         return Err(brake);
     }
-    let lease = state
-        .settings
-        .as_ref()
-        .map_or(patience.lease, |settings| Duration::from_millis(settings.lease_ms));
+    let lease = state.lease_ms_max().map_or(patience.lease, Duration::from_millis);
     let mut commands = Vec::new();
     for name in state.datacenters.keys() {
         let leased = state.machines_of(name).filter(|machine| machine.suspended.is_none());

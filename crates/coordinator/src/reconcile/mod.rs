@@ -11,6 +11,7 @@ mod register;
 mod report;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod version;
 
 pub(crate) use report::ReportService;
@@ -44,7 +45,8 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
     spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
     spawn("disk", boxed(disk::run(context.clone(), shutdown.clone())));
-    spawn("version", boxed(version::run(context.clone(), shutdown)));
+    spawn("version", boxed(version::run(context.clone(), shutdown.clone())));
+    tasks.spawn("timing", OnError::Stop, timing::run(context.clone(), shutdown));
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -19,7 +19,7 @@ pub(super) async fn run(context: Context, config: Config, shutdown: Cancellation
         if leadership.here && view.state.settings.is_none() {
             commands.push(Command::Found(Settings {
                 domain: config.domain.to_string(),
-                lease_ms: u64::try_from(context.patience.lease.as_millis()).unwrap_or(u64::MAX),
+                lease_ms: u64::try_from(context.patience().lease.as_millis()).unwrap_or(u64::MAX),
             }));
         }
         commands.extend(describe(&view.state, &config));

@@ -1,13 +1,17 @@
 //! Tells every other coordinator what this datacenter's agents say: at a bounded rate, sooner when something
 //! changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use kato_core::{DatacenterName, State};
 use kato_net::{Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::reports_client::ReportsClient;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
@@ -18,10 +22,18 @@ use crate::status;
 
 /// The shortest time between two reports.
 const PACE: Duration = Duration::from_millis(100);
+/// How long the answer to one may take: longer than any round trip that a timing is made for, or one that is too long
+/// could not be measured.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Reports to one coordinator that may wait for their answers; one that does not answer holds up nobody else.
+const UNANSWERED_MAX: usize = 4;
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let started = context.clock.boot();
     let mut brake = context.brake.subscribe();
+    // How many reports to each are not answered yet.
+    let mut unanswered: BTreeMap<DatacenterName, usize> = BTreeMap::new();
+    let mut under_way = FuturesUnordered::new();
     loop {
         let view = context.mesh.stale();
         let held = brake.borrow_and_update().as_ref().map(Brake::to_wire);
@@ -29,42 +41,60 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
         let message = pb::ReportRequest { brake: held, ..reported };
         let own = Report::from_wire(message.clone(), context.clock.boot());
         context.reports.take(context.datacenter.clone(), own);
-        tell(&context, &view.state, &message).await;
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(PACE) => {}
+        for other in view.state.datacenters.values() {
+            let (name, address) = (&other.spec.name, &other.spec.address);
+            let count = unanswered.entry(name.clone()).or_default();
+            if *name != context.datacenter && *count < UNANSWERED_MAX {
+                *count += 1;
+                under_way.push(tell(&context, name.clone(), address.clone(), message.clone()));
+            }
         }
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            () = context.agents.changed() => {}
-            // The context has the other end.
-            _ = brake.changed() => {}
-            () = tokio::time::sleep(context.patience.report.saturating_sub(PACE)) => {}
+        let mut pause = std::pin::pin!(pause(&context, &mut brake));
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                Some(name) = under_way.next() => {
+                    unanswered.entry(name).and_modify(|count| *count -= 1);
+                }
+                () = &mut pause => break,
+            }
         }
     }
 }
 
-/// Sends the report to all others at once; one that does not answer holds up nobody for longer than a report.
-async fn tell(context: &Context, state: &State, message: &pb::ReportRequest) {
-    let others = state.datacenters.values().filter(|found| found.spec.name != context.datacenter);
-    let sending = others.map(|other| {
-        let channel = context.peers.channel(&other.spec.name, &other.spec.address);
-        let message = message.clone();
-        async move {
-            let mut client = ReportsClient::new(channel);
-            let sent = client.report(message);
-            match tokio::time::timeout(context.patience.report, sent).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(status)) => {
-                    tracing::debug!(to = %other.spec.name, %status, "a report was not taken");
-                }
-                Err(_) => tracing::debug!(to = %other.spec.name, "a report was not answered"),
-            }
+/// Until the next report.
+async fn pause(context: &Context, brake: &mut watch::Receiver<Option<Brake>>) {
+    tokio::time::sleep(PACE).await;
+    tokio::select! {
+        biased;
+        () = context.agents.changed() => {}
+        // The context has the other end.
+        _ = brake.changed() => {}
+        () = tokio::time::sleep(context.patience().report.saturating_sub(PACE)) => {}
+    }
+}
+
+/// Sends the report to another coordinator, measures the round trip, and returns the name.
+async fn tell(
+    context: &Context,
+    name: DatacenterName,
+    address: String,
+    message: pb::ReportRequest,
+) -> DatacenterName {
+    let mut client = ReportsClient::new(context.peer(&name, &address));
+    let began = context.clock.boot();
+    let answer = tokio::time::timeout(ANSWER_MAX, client.report(message)).await;
+    match answer {
+        Ok(Ok(_)) => {
+            context.round_trips.answered(&name, began, context.clock.boot());
+            return name;
         }
-    });
-    futures_util::future::join_all(sending).await;
+        Ok(Err(status)) => tracing::debug!(to = %name, %status, "a report was not taken"),
+        Err(_) => tracing::debug!(to = %name, "a report was not answered"),
+    }
+    context.round_trips.unanswered(&name);
+    name
 }
 
 /// What the agents of this datacenter say. A machine whose agent has not attached since this coordinator started has
@@ -93,6 +123,8 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
         machines: machines.collect(),
         brake: None,
         knows: context.knows,
+        round_trips: context.round_trips.to_wire(),
+        timing_rtt_ms_max: context.mesh.timing().rtt_ms_max,
         disk_alarm: context.mesh.disk_alarm().borrow().as_ref().map(|alarm| pb::DiskAlarm {
             free_bytes: alarm.free,
             needed_bytes: alarm.needed,

@@ -9,17 +9,13 @@ use super::Wake;
 use crate::context::Context;
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
-    let mut wake = Wake::new(&context, context.patience.report, shutdown);
+    let mut wake = Wake::new(&context, context.patience().report, shutdown);
     while let Some((view, leadership)) = wake.next().await {
         if !leadership.here {
             continue;
         }
-        let (reports, now) = (context.reports.all(), context.clock.boot());
-        let known = |datacenter: &DatacenterName| {
-            let report = reports.get(datacenter)?;
-            let lately = now.saturating_sub(report.heard) <= context.patience.silence;
-            lately.then_some(report.knows)
-        };
+        let heard = context.heard();
+        let known = |datacenter: &DatacenterName| Some(heard.get(datacenter)?.knows);
         let raise = decide(&view.state, &leadership, known);
         let commands = raise.map(|to| Command::RaiseVersion { to });
         context.commit("raising the mesh version", commands.into_iter().collect()).await;

@@ -1,11 +1,14 @@
 //! The coordinators as a group.
 
+use std::time::Duration;
+
 use kato_core::{MicroDollars, Offer, State};
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
 use crate::brake::Brake;
+use crate::context::Context;
 use crate::view::millis;
 
 /// Answers about the group.
@@ -42,6 +45,31 @@ fn total<'a>(offers: impl Iterator<Item = &'a Offer>) -> (usize, MicroDollars) {
     (prices.len(), prices.into_iter().sum())
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How long the coordinators wait for each other, and what that is measured by.
+fn timing(context: &Context, state: &State) -> pb::Timing {
+    let (own, heard) = (context.mesh.timing(), context.heard());
+    let pairs = heard.iter().flat_map(|(from, report)| {
+        let others = report.round_trips.iter().filter(|(to, _)| heard.contains_key(*to));
+        others.map(move |(to, found)| (found.bound, from, to))
+    });
+    let agreed = state.agreed.map_or(own.rtt_ms_max, |agreed| agreed.timing.rtt_ms_max);
+    let behind = heard.iter().filter(|(_, report)| report.timing_rtt_ms_max != agreed);
+    pb::Timing {
+        rtt_ms_max: own.rtt_ms_max,
+        failover_ms: millis(own.failover()),
+        longest: pairs.max().map(|(bound, from, to)| pb::RoundTrip {
+            from: from.to_string(),
+            to: to.to_string(),
+            bound_us: micros(bound),
+        }),
+        behind: behind.map(|(name, _)| name.to_string()).collect(),
+    }
+}
+
 #[tonic::async_trait]
 impl pb::cluster_server::Cluster for ClusterService {
     async fn get_status(
@@ -53,7 +81,7 @@ impl pb::cluster_server::Cluster for ClusterService {
         let state = &snapshot.view.state;
         let whole = snapshot.whole();
         let leadership = context.mesh.leadership().borrow().clone();
-        let silence = millis(context.patience.silence);
+        let silence = millis(context.patience().silence);
         // Raft goes on naming the last leader, itself too, where nobody is heard any more.
         let confirmed = snapshot.info.age_ms <= silence;
         let leader = leadership.leader.filter(|_| confirmed);
@@ -74,6 +102,10 @@ impl pb::cluster_server::Cluster for ClusterService {
                     silent_ms: silent,
                     heard: silent.is_some_and(|silent| silent <= silence),
                     knows: report.map_or(0, |report| report.knows),
+                    rtt_us: context
+                        .round_trips
+                        .get(&member.datacenter)
+                        .map(|rtt| micros(rtt.median)),
                     disk_alarm: alarm.map(|alarm| pb::DiskAlarm {
                         free_bytes: alarm.free_bytes,
                         needed_bytes: alarm.needed_bytes,
@@ -93,7 +125,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             term: leadership.term,
             leader: leader.unwrap_or_default(),
             may_lose: count(heard.saturating_sub(members.len() / 2 + 1)),
-            lease_ms: state.settings.as_ref().map_or(0, |settings| settings.lease_ms),
+            lease_ms: state.lease_ms().unwrap_or_default(),
             datacenters: count(state.datacenters.len()),
             machines: count(state.machines.len()),
             machines_suspended: count(suspended.count()),
@@ -110,6 +142,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             machines_ordered_micros_per_hour: ordered.1.0,
             members,
             brake: brake.map(Brake::to_client),
+            timing: Some(timing(context, state)),
             read: Some(snapshot.info.clone()),
         }))
     }
@@ -133,7 +166,7 @@ mod tests {
         let dub: kato_core::DatacenterName = "dub".parse().unwrap();
         let brake = Brake::holds(vec!["ewr".parse().unwrap(), "sin".parse().unwrap()], 3);
         let (heard, machines) = (Duration::from_secs(100), BTreeMap::new());
-        let report = Report { heard, machines, brake: brake.clone(), knows: 0, disk_alarm: None };
+        let report = Report { heard, machines, brake: brake.clone(), ..Report::default() };
         let reports = BTreeMap::from([(dub.clone(), Arc::new(report))]);
         let silence = Duration::from_secs(2);
         let shown = |now: Duration, leader: &kato_core::DatacenterName| {

@@ -73,7 +73,7 @@ impl pb::logs_server::Logs for LogService {
         let Some(datacenter) = state.datacenters.get(name) else {
             return Err(status::not_found(format!("there is no datacenter {name}")));
         };
-        let channel = context.peers.channel(name, &datacenter.spec.address);
+        let channel = context.peer(name, &datacenter.spec.address);
         let answer = LogsClient::new(channel).read(request).await?;
         Ok(Response::new(Box::pin(answer.into_inner())))
     }

@@ -9,7 +9,6 @@ use kato_raft::View;
 use tonic::Status;
 
 use crate::context::{Context, DEADLINE};
-use crate::pulse::Pulse;
 use crate::reports::Report;
 use crate::status;
 use crate::view::Whole;
@@ -18,7 +17,6 @@ use crate::view::Whole;
 #[derive(Clone)]
 pub(crate) struct Reading {
     pub(crate) context: Context,
-    pub(crate) pulse: Pulse,
 }
 
 /// One answer's state, and where it is from.
@@ -36,7 +34,7 @@ impl Reading {
     pub(crate) async fn at(&self, consistency: pb::Consistency) -> Result<Snapshot, Status> {
         let stale = consistency == pb::Consistency::Stale;
         let (view, age_ms) = if stale {
-            (self.context.mesh.stale(), self.pulse.age_ms())
+            (self.context.mesh.stale(), self.context.pulse.age_ms())
         } else {
             let read = self.context.mesh.read(DEADLINE).await;
             (read.map_err(|error| status::from_mesh(&error))?, 0)
@@ -62,7 +60,7 @@ impl Reading {
             reports: self.context.reports.all(),
             now: self.context.clock.boot(),
             wall: self.context.now(),
-            silence: self.context.patience.silence,
+            silence: self.context.patience().silence,
         }
     }
 }

@@ -55,7 +55,7 @@ impl WorkloadService {
                 kato_raft::Error::Unavailable("no coordinator leads at the moment".to_owned());
             return Err(status::from_mesh(&error));
         };
-        let channel = context.peers.channel(&member.datacenter, &member.address);
+        let channel = context.peer(&member.datacenter, &member.address);
         Ok(Some(WorkloadsClient::new(channel)))
     }
 

@@ -4,6 +4,7 @@
 mod machine;
 mod order;
 mod placement;
+mod timing;
 mod topology;
 mod workload;
 
@@ -53,6 +54,7 @@ impl State {
                 self.fail_order(*order, reason, *retry_after_ms)?;
             }
             Command::RaiseVersion { to } => self.raise_version(*to),
+            Command::SetTiming { expected, timing } => self.set_timing(*expected, *timing)?,
         }
         Ok(Applied { revision: self.revision, changed: self.revision != before })
     }

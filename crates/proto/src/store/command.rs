@@ -23,11 +23,7 @@ impl From<&Command> for pb::Command {
                 incarnation: *incarnation,
             }),
             Command::DeclareLost(machines) => {
-                let lost = |(id, since): &(MachineId, Revision)| pb::LostMachine {
-                    machine: id.to_string(),
-                    suspended_since: since.0,
-                };
-                let machines = machines.iter().map(lost).collect();
+                let machines = machines.iter().map(lost_to_stored).collect();
                 Stored::DeclareLost(pb::DeclareLost { machines })
             }
             Command::PutWorkload(put) => Stored::PutWorkload(put.into()),
@@ -77,9 +73,17 @@ impl From<&Command> for pb::Command {
                 })
             }
             Command::RaiseVersion { to } => Stored::RaiseVersion(pb::RaiseVersion { to: *to }),
+            Command::SetTiming { expected, timing } => Stored::SetTiming(pb::SetTiming {
+                expected: expected.0,
+                timing: Some(timing.into()),
+            }),
         };
         Self { command: Some(stored) }
     }
+}
+
+fn lost_to_stored((id, since): &(MachineId, Revision)) -> pb::LostMachine {
+    pb::LostMachine { machine: id.to_string(), suspended_since: since.0 }
 }
 
 impl TryFrom<pb::Command> for Command {
@@ -146,6 +150,10 @@ impl TryFrom<pb::Command> for Command {
                 retry_after_ms: fail.retry_after_ms,
             },
             Stored::RaiseVersion(raise) => Self::RaiseVersion { to: raise.to },
+            Stored::SetTiming(set) => Self::SetTiming {
+                expected: Revision(set.expected),
+                timing: set.timing.field("set_timing.timing")?.into(),
+            },
         })
     }
 }

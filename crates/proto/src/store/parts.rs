@@ -5,8 +5,8 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use kato_core::{
-    Decision, Instance, InstanceId, MachineId, Placement, Revision, State, Stopping, Timestamp,
-    version,
+    Agreed, Decision, Instance, InstanceId, MachineId, Placement, Revision, State, Stopping,
+    Timestamp, version,
 };
 use prost::Message as _;
 
@@ -27,6 +27,8 @@ pub fn head(state: &State) -> pb::State {
         revision: state.revision.0,
         time_unix_ms: state.time.0,
         settings: state.settings.as_ref().map(Into::into),
+        timing: state.agreed.as_ref().map(|agreed| (&agreed.timing).into()),
+        timing_since: state.agreed.map_or(0, |agreed| agreed.since.0),
         ..pb::State::default()
     }
 }
@@ -190,6 +192,9 @@ impl StateReader {
             revision: Revision(head.revision),
             time: Timestamp(head.time_unix_ms),
             settings: head.settings.clone().map(Into::into),
+            agreed: head
+                .timing
+                .map(|timing| Agreed { timing: timing.into(), since: Revision(head.timing_since) }),
             ..State::default()
         };
         Ok(Self { state, decisions: Vec::new() })

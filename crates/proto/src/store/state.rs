@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kato_core::{
     Decision, Event, EventKind, Instance, OrderId, Placement, Revision, Settings, Timestamp,
-    Unplaceable,
+    Timing, Unplaceable,
 };
 
 use crate::store_v1 as pb;
@@ -58,6 +58,20 @@ impl From<&Settings> for pb::Settings {
 impl From<pb::Settings> for Settings {
     fn from(stored: pb::Settings) -> Self {
         Self { domain: stored.domain, lease_ms: stored.lease_ms }
+    }
+}
+
+impl From<&Timing> for pb::Timing {
+    fn from(timing: &Timing) -> Self {
+        let Timing { rtt_ms_max, lease_ms, lease_ms_max } = *timing;
+        Self { rtt_ms_max, lease_ms, lease_ms_max }
+    }
+}
+
+impl From<pb::Timing> for Timing {
+    fn from(stored: pb::Timing) -> Self {
+        let pb::Timing { rtt_ms_max, lease_ms, lease_ms_max } = stored;
+        Self { rtt_ms_max, lease_ms, lease_ms_max }
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use kato_core::version::FIRST;
 use kato_core::{
-    Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter, DatacenterName,
-    DatacenterSpec, Decision, Demand, Event, EventKind, Failover, Health, Instance, InstanceId,
-    Machine, MachineId, MachineName, MachineSpec, Market, MicroDollars, Offer, Order, OrderId,
-    Place, Placement, PutWorkload, Quote, Refusal, Resources, Revision, Settings, Source,
-    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Unplaceable, Verdict, Workload,
-    WorkloadName, WorkloadSpec,
+    Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter,
+    DatacenterName, DatacenterSpec, Decision, Demand, Event, EventKind, Failover, Health, Instance,
+    InstanceId, Machine, MachineId, MachineName, MachineSpec, Market, MicroDollars, Offer, Order,
+    OrderId, Place, Placement, PutWorkload, Quote, Refusal, Resources, Revision, Settings, Source,
+    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict,
+    Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -212,6 +212,12 @@ fn settings() -> impl Strategy<Value = Settings> {
     (text(), any::<u64>()).prop_map(|(domain, lease_ms)| Settings { domain, lease_ms })
 }
 
+fn timing() -> impl Strategy<Value = Timing> {
+    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(rtt_ms_max, lease_ms, lease_ms_max)| {
+        Timing { rtt_ms_max, lease_ms, lease_ms_max }
+    })
+}
+
 /// Any command.
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let machines = || vec(machine_id(), 0..4);
@@ -260,6 +266,8 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             Command::FailOrder { order, reason, retry_after_ms }
         }),
         any::<u32>().prop_map(|to| Command::RaiseVersion { to }),
+        (revision(), timing())
+            .prop_map(|(expected, timing)| Command::SetTiming { expected, timing }),
     ]
 }
 
@@ -332,13 +340,14 @@ pub(super) fn state() -> impl Strategy<Value = State> {
         },
     );
     let orders = btree_map(any::<u64>().prop_map(OrderId), order, 0..3);
-    let heads = (revision(), time(), option::of(settings()));
+    let agreed = (timing(), revision()).prop_map(|(timing, since)| Agreed { timing, since });
+    let heads = (revision(), time(), option::of(settings()), option::of(agreed));
     let stopping = (revision(), any::<bool>())
         .prop_map(|(since, guarded)| kato_core::Stopping { since, guarded });
     let stopping = btree_map((instance_id(), machine_id()), stopping, 0..3);
     let work = (vec(stored_workload(), 0..3), vec(instance(), 0..5), orders, vec(event(), 0..4));
     (heads, datacenters, (machines, stopping), work).prop_map(
-        |((revision, time, settings), datacenters, (machines, stopping), work)| {
+        |((revision, time, settings, agreed), datacenters, (machines, stopping), work)| {
             let (workloads, instances, orders, events) = work;
             let datacenter = |(spec, health): (DatacenterSpec, Health)| {
                 (spec.name.clone(), Datacenter { spec, health })
@@ -351,6 +360,7 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 revision,
                 time,
                 settings,
+                agreed,
                 datacenters: datacenters.into_iter().map(datacenter).collect(),
                 machines: machines.into_iter().map(machine).collect(),
                 workloads: workloads.into_iter().map(|w| (w.spec.name.clone(), w)).collect(),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::store::Extent;
 use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::{Disk, StoreError};
+use crate::{Disk, StoreError, Timing};
 pub(crate) use content::{PIECE_BYTES, piece, read_records};
 pub(crate) use snapshots::{Snapshots, files};
 pub(crate) use transfer::{Content, Receiver};
@@ -71,6 +71,11 @@ impl Machine {
             snapshots: Arc::clone(&self.snapshots),
             published: self.published.clone(),
         }
+    }
+
+    /// The timing that was agreed on, if this build knows it.
+    pub(crate) fn agreed_timing(&self) -> Option<Timing> {
+        Timing::for_rtt_ms(self.view.state.agreed?.timing.rtt_ms_max).ok()
     }
 
     fn publish(&self) {

@@ -66,6 +66,10 @@ fn described(command: &Command) -> (&'static str, String) {
         }
         Command::FailOrder { order, reason, .. } => ("FailOrder", format!("{order} ({reason})")),
         Command::RaiseVersion { to } => ("RaiseVersion", to.to_string()),
+        Command::SetTiming { timing, .. } => (
+            "SetTiming",
+            format!("round trips of {} ms, leases of {} ms", timing.rtt_ms_max, timing.lease_ms),
+        ),
     }
 }
 

@@ -135,16 +135,7 @@ impl World {
             let ids: Vec<MachineId> =
                 self.state.machines_of(&site).map(|machine| machine.spec.id.clone()).collect();
             let machines = ids.into_iter().map(|id| (id.clone(), self.machine_report(&id)));
-            (
-                site,
-                Arc::new(Report {
-                    heard,
-                    machines: machines.collect(),
-                    brake: None,
-                    knows: 0,
-                    disk_alarm: None,
-                }),
-            )
+            (site, Arc::new(Report { heard, machines: machines.collect(), ..Report::default() }))
         };
         SITES.into_iter().map(report).collect()
     }

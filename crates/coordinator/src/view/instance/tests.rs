@@ -93,9 +93,7 @@ impl World {
         let report = self.silent.map(|silent| Report {
             heard: NOW.checked_sub(silent).unwrap(),
             machines: BTreeMap::from([("core-1.cell-1.dub".parse().unwrap(), machine)]),
-            brake: None,
-            knows: 0,
-            disk_alarm: None,
+            ..Report::default()
         });
         let report = report.map(|report| ("dub".parse().unwrap(), Arc::new(report)));
         let reports = report.into_iter().collect();
