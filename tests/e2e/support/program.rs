@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+
+#[path = "../../built.rs"]
+mod built;
+
+pub(crate) use built::kato;
 
 /// What a command printed, and how it ended.
 #[derive(Debug, Clone)]
@@ -40,27 +44,6 @@ impl Ran {
             assert!(self.err.contains(word), "no {word:?} in {}", self.err);
         }
     }
-}
-
-/// The program that Cargo built: it lies beside the test programs' directory. A workspace-wide `cargo test` has made
-/// it; where only this package is tested, it is made here, once.
-pub(crate) fn kato() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let own = std::env::current_exe().unwrap();
-        let path = own.ancestors().nth(2).unwrap().join("kato");
-        if !path.exists() {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let mut build = Command::new(cargo);
-            build.args(["build", "-p", "kato-cli"]).current_dir(repository());
-            if path.parent().is_some_and(|profile| profile.ends_with("release")) {
-                build.arg("--release");
-            }
-            assert!(build.status().unwrap().success(), "kato could not be built");
-        }
-        assert!(path.exists(), "cargo build made no {}", path.display());
-        path
-    })
 }
 
 /// The workspace's directory.
