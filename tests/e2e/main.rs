@@ -9,6 +9,7 @@ mod agent;
 mod bad_units;
 mod beside;
 mod by_hand;
+mod frozen;
 mod grpcurl;
 mod identity;
 mod leader;

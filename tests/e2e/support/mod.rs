@@ -8,6 +8,7 @@ pub(crate) mod needs;
 pub(crate) mod peers;
 pub(crate) mod processes;
 pub(crate) mod program;
+pub(crate) mod store;
 
 use std::io::Write as _;
 use std::time::Duration;

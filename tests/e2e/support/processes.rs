@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
+    parent: i32,
     pub(crate) arguments: Vec<String>,
     environment: Vec<String>,
 }
@@ -24,8 +25,11 @@ pub(crate) struct Copy {
 impl Process {
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The state and the parent come after the name, which may hold anything (proc_pid_stat(5)).
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
         // A zombie has ended.
-        if stat.rsplit_once(')')?.1.trim_start().starts_with('Z') {
+        if state == "Z" {
             return None;
         }
         let words = |file: &str| {
@@ -33,7 +37,7 @@ impl Process {
             let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
             Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
         };
-        Some(Self { pid, arguments: words("cmdline")?, environment: words("environ")? })
+        Some(Self { pid, parent, arguments: words("cmdline")?, environment: words("environ")? })
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
@@ -96,6 +100,25 @@ pub(crate) fn control(mesh: &Path, datacenter: &str) -> Vec<Process> {
 pub(crate) fn unit(mesh: &Path, instance: &str) -> Vec<Process> {
     let own = |process: &Process| process.variable("KATO_INSTANCE") == Some(instance);
     of(mesh).into_iter().filter(own).collect()
+}
+
+/// What watches over an instance's unit: its shim, and the shim's warden.
+pub(crate) fn above(unit: &[Process]) -> Vec<Process> {
+    let guards = |process: &Process| {
+        let verb = process.arguments.get(1).map(String::as_str);
+        matches!(verb, Some("shim" | "exec-unit"))
+    };
+    let mut found: Vec<Process> = Vec::new();
+    let mut next: Vec<i32> = unit.iter().map(|process| process.parent).collect();
+    while let Some(pid) = next.pop() {
+        if found.iter().all(|known| known.pid != pid)
+            && let Some(process) = Process::read(pid).filter(guards)
+        {
+            next.push(process.parent);
+            found.push(process);
+        }
+    }
+    found
 }
 
 /// The runs of an instance that have processes at this moment.
