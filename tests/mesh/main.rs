@@ -8,6 +8,7 @@ mod founding;
 mod full_disk;
 mod node;
 mod pages;
+mod reading;
 mod rejoin;
 mod retime;
 mod running;

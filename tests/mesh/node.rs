@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,7 +14,10 @@ use kato_net::tls::{Credentials, TlsTransport};
 use kato_net::{Role, Transport, incoming};
 use kato_raft::{Config, DirDisk, Flush, Member, Mesh, NodeId, StoreError, Timing};
 use tempfile::TempDir;
+use tonic::body::Body;
+use tonic::codegen::http::Request;
 use tonic::transport::Server;
+use tower::util::MapRequestLayer;
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) snapshot_every: u64,
     /// The newest mesh version that each member knows.
     pub(crate) knows: [u32; 3],
+    /// How often each method was called, of any member.
+    called: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// A member that runs.
@@ -59,7 +64,8 @@ impl Site {
         for listener in bound {
             addresses.push(listener?.local_addr()?.to_string());
         }
-        Ok(Self { directory, addresses, snapshot_every: 10_000, knows: [NEWEST; 3] })
+        let called = Arc::default();
+        Ok(Self { directory, addresses, snapshot_every: 10_000, knows: [NEWEST; 3], called })
     }
 
     /// The members as the configuration of all says it.
@@ -93,6 +99,12 @@ impl Site {
         Ok(Arc::new(TlsTransport::new(credentials, Arc::new(SystemClock))?))
     }
 
+    /// How often a method was called, of any member.
+    pub(crate) fn calls(&self, path: &str) -> u64 {
+        let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        called.get(path).copied().unwrap_or_default()
+    }
+
     /// Starts a member under its own certificate.
     pub(crate) async fn start(&self, id: NodeId) -> Result<Node> {
         self.start_as(id, DATACENTERS[usize::try_from(id)? - 1]).await
@@ -115,7 +127,14 @@ impl Site {
         };
         let mesh = open(&self.store(id), &config, &transport, &clock, &tasks).await?;
         let shutdown = tasks.shutdown();
+        let called = Arc::clone(&self.called);
+        let counting = MapRequestLayer::new(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            *called.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default() += 1;
+            request
+        });
         let serving = Server::builder()
+            .layer(counting)
             .add_service(mesh.service())
             .serve_with_incoming_shutdown(incoming(listener), shutdown.cancelled_owned());
         tasks.spawn("server", OnError::Stop, serving);

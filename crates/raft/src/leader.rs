@@ -29,6 +29,21 @@ impl Leader {
         Self { engine, clients: Arc::default() }
     }
 
+    /// Who leads, as far as this member knows.
+    pub(crate) fn known(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Waits until this member knows that `leader` leads no more; for ever, once Raft has stopped.
+    pub(crate) async fn replaced(&self, leader: Option<NodeId>) {
+        let mut metrics = self.raft.metrics();
+        while metrics.borrow_and_update().current_leader == leader {
+            if metrics.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// A client of the leader, or none if this member leads.
     pub(crate) fn client(&self) -> Result<Option<Client>, Error> {
         let running = self.engine.running()?;

@@ -128,10 +128,7 @@ impl Mesh {
         };
         let (proposer, proposing) =
             Proposer::new(engine.clone(), clock, leader.clone(), gate, tasks.shutdown());
-        tasks.spawn("proposer", OnError::Stop, async move {
-            proposing.await;
-            Ok::<(), Error>(())
-        });
+        tasks.spawn("proposer", OnError::Stop, proposing);
         let (published, leadership) = watch::channel(Leadership::default());
         let published = Arc::new(published);
         let following = {
@@ -140,7 +137,9 @@ impl Mesh {
             async move { engine.attend(shutdown, |raft| follow(raft, Arc::clone(&published))).await }
         };
         tasks.spawn("leadership", OnError::Stop, following);
-        let reader = Reader::new(engine.clone(), leader, views.clone());
+        let (reader, reading) =
+            Reader::new(engine.clone(), leader, views.clone(), tasks.shutdown());
+        tasks.spawn("reader", OnError::Stop, reading);
         tasks.spawn("lost entries", OnError::Stop, lost.clone().watch(tasks.shutdown()));
         let enforcing = {
             let (engine, shutdown) = (engine.clone(), tasks.shutdown());

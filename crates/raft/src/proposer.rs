@@ -2,6 +2,7 @@
 //! them all. A coordinator that does not lead hands its commands to the one that does.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Proposer {
         leader: Leader,
         gate: Gate,
         shutdown: CancellationToken,
-    ) -> (Self, impl Future<Output = ()>) {
+    ) -> (Self, impl Future<Output = Result<(), Infallible>>) {
         let (queue, requests) = mpsc::channel(WAITING_MAX);
         (Self { queue, leader, gate }, run(engine, clock, requests, shutdown))
     }
@@ -136,7 +137,7 @@ async fn run(
     clock: Arc<dyn Clock>,
     mut requests: mpsc::Receiver<Request>,
     shutdown: CancellationToken,
-) {
+) -> Result<(), Infallible> {
     let mut in_flight = FuturesUnordered::new();
     let (mut fresh, mut waiting) = (Vec::new(), VecDeque::new());
     let (mut closing, mut closed) = (false, false);
@@ -149,7 +150,7 @@ async fn run(
             in_flight.push(write(engine.clone(), clock.wall(), entry));
         }
         if closed && in_flight.is_empty() {
-            return;
+            return Ok(());
         }
         tokio::select! {
             biased;
