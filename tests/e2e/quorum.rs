@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_proto::v1::RunState;
+use kato_proto::v1::{GetStatusResponse, RunState};
 
 use crate::support::mesh::{IDLE, Mesh};
 use crate::support::{figure, now, processes, until};
@@ -21,6 +21,7 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
     let began = now();
     mesh.dev("lose", "ewr");
     mesh.dev("lose", "sin");
+    let alone = now();
     until("the singleton is fenced", || {
         processes::unit(&mesh.data(), "single@1").is_empty().then_some(())
     });
@@ -47,6 +48,7 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
         }
         assert!(!status.out.contains("(term"), "a leader that nobody follows is named: {status:?}");
     }
+    ages_are_told_and_grow(&mesh, alone);
     let asked = now();
     let stale = mesh.kato(&["get", "placements", "--read", "stale"]).code(0);
     figure("a stale read without a majority", now().saturating_sub(asked));
@@ -75,4 +77,42 @@ fn without_a_majority_units_keep_running_singletons_do_not_and_reads_say_so() {
     });
     assert_eq!(processes::copies(&mesh.data(), "single@1").len(), 1);
     assert_eq!(processes::pids(&mesh.data(), "plain@1"), pids, "plain@1 was stopped");
+}
+
+/// Whoever is cut off since then says with every answer that it may be at least so old, and the longer, the older.
+fn ages_are_told_and_grow(mesh: &Mesh, alone: Duration) {
+    for words in [
+        &["get", "workloads"][..],
+        &["get", "workloads", "plain"],
+        &["get", "placements"],
+        &["get", "machines"],
+        &["get", "datacenters"],
+        &["get", "cells"],
+        &["get", "offers"],
+        &["get", "endpoints"],
+        &["describe", "plain"],
+        &["describe", "plain@1"],
+        &["describe", "dub"],
+        &["describe", "core-1.cell-1.dub"],
+        &["explain", "plain@1"],
+        &["events"],
+        &["status"],
+        &["logs", "plain@1"],
+    ] {
+        let stale = mesh.kato(&[words, &["--read", "stale"]].concat()).code(0);
+        let told =
+            stale.err.lines().find_map(|line| line.split("stale: dub answers, as of ").nth(1));
+        assert!(told.is_some_and(|told| told.contains(" ago (revision ")), "{words:?}: {stale:?}");
+    }
+    let mut last = Duration::ZERO;
+    for _ in 0..3 {
+        last = until("an age that has grown", || {
+            let least = now().saturating_sub(alone);
+            let stale = mesh.kato(&["status", "--read", "stale", "-o", "json"]).code(0);
+            let status: GetStatusResponse = serde_json::from_str(&stale.out).unwrap();
+            let age = Duration::from_millis(status.read.unwrap().age_ms);
+            assert!(age >= least, "{age:?}, but cut off since {least:?}");
+            (age > last).then_some(age)
+        });
+    }
 }

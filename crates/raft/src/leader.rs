@@ -31,15 +31,16 @@ impl Leader {
 
     /// Who leads, as far as this member knows.
     pub(crate) fn known(&self) -> Option<NodeId> {
-        self.raft.metrics().borrow_watched().current_leader
+        self.engine.running().ok()?.raft.metrics().borrow_watched().current_leader
     }
 
-    /// Waits until this member knows that `leader` leads no more; for ever, once Raft has stopped.
+    /// Waits until this member knows that `leader` leads no more, or knows nothing any more.
     pub(crate) async fn replaced(&self, leader: Option<NodeId>) {
-        let mut metrics = self.raft.metrics();
+        let Ok(running) = self.engine.running() else { return };
+        let mut metrics = running.raft.metrics();
         while metrics.borrow_and_update().current_leader == leader {
             if metrics.changed().await.is_err() {
-                return std::future::pending().await;
+                return;
             }
         }
     }

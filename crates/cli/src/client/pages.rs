@@ -36,6 +36,11 @@ macro_rules! paged {
 
             fn append(&mut self, next: Self) {
                 self.$items.extend(next.$items);
+                // The whole is as old as its oldest page.
+                let age = |read: &Option<v1::ReadInfo>| read.as_ref().map(|read| read.age_ms);
+                if age(&next.read) > age(&self.read) {
+                    self.read = next.read;
+                }
             }
         }
     )+};
@@ -49,4 +54,23 @@ paged! {
     ListMachinesResponse.machines,
     ListOffersResponse.offers,
     ListEventsResponse.events,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_as_old_as_its_oldest_page() {
+        let page = |age_ms, token: &str| v1::ListCellsResponse {
+            read: Some(v1::ReadInfo { age_ms, ..v1::ReadInfo::default() }),
+            cells: vec![v1::Cell::default()],
+            next_page_token: token.to_owned(),
+        };
+        let (whole, token) = merge(None, page(40, "a"));
+        assert_eq!(token, "a");
+        let (whole, _) = merge(Some(whole), page(9_000, "b"));
+        let (whole, token) = merge(Some(whole), page(70, ""));
+        assert_eq!((whole.cells.len(), whole.read.unwrap().age_ms, &*token), (3, 9_000, ""));
+    }
 }

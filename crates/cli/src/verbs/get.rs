@@ -193,12 +193,15 @@ async fn cells(client: &mut Client, args: &Args, shown: &Shown) -> anyhow::Resul
 
 async fn offers(client: &mut Client, args: &Args, shown: &Shown) -> anyhow::Result<()> {
     let datacenter = args.datacenter.clone().unwrap_or_default();
+    let consistency = args.read.consistency();
     let mut answer = client
         .list(async |calls, page| {
-            let request = v1::ListOffersRequest { page, datacenter: datacenter.clone() };
+            let datacenter = datacenter.clone();
+            let request = v1::ListOffersRequest { page, datacenter, consistency };
             TopologyClient::new(calls).list_offers(request).await
         })
         .await?;
+    note_age(answer.read.as_ref());
     shown.narrow("offer", &mut answer.offers, kind_of, |o, name| kind_of(o) == name)?;
     let all = &answer.offers;
     shown.print("offers", &answer, all.len(), |now, wide| lists::offers(all, now, wide))?;

@@ -5,7 +5,7 @@ use kato_proto::v1::{self, Consistency, Datacenter, Health, LogLine, ReadLogsReq
 use v1::logs_client::LogsClient;
 
 use super::explain::instance_id;
-use super::reading::ReadArgs;
+use super::reading::{ReadArgs, note_age};
 use super::{VerbError, connect, lookup, status};
 use crate::cli::ConnectionArgs;
 use crate::client::{Client, ClientError, Outage};
@@ -60,6 +60,9 @@ async fn read(client: &mut Client, id: &InstanceId, args: &Args) -> anyhow::Resu
         output::note(&format!(
             "stale: {id} may run elsewhere by now; this is from where a coordinator last knew it"
         ));
+        if let Ok(known) = lookup::workload(client, id.workload.as_str(), consistency).await {
+            note_age(known.read.as_ref());
+        }
     }
     let mut place = Place::default();
     let mut outage = Outage::default();

@@ -255,10 +255,11 @@ impl topology_server::Topology for Far {
 
     async fn list_offers(&self, request: Request<ListOffersRequest>) -> Answer<ListOffersResponse> {
         let request = request.into_inner();
+        let read = self.read(request.consistency)?;
         let mut all = sample::offers();
         all.retain(|o| request.datacenter.is_empty() || o.datacenter == request.datacenter);
         let (offers, next_page_token) = page(&all, request.page);
-        Ok(Response::new(ListOffersResponse { offers, next_page_token }))
+        Ok(Response::new(ListOffersResponse { read, offers, next_page_token }))
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::Status;
 use crate::context::{Context, DEADLINE};
 use crate::reports::Report;
 use crate::status;
-use crate::view::Whole;
+use crate::view::{Whole, millis};
 
 /// Reads for the services.
 #[derive(Clone)]
@@ -34,7 +34,9 @@ impl Reading {
     pub(crate) async fn at(&self, consistency: pb::Consistency) -> Result<Snapshot, Status> {
         let stale = consistency == pb::Consistency::Stale;
         let (view, age_ms) = if stale {
-            (self.context.mesh.stale(), self.context.pulse.age_ms())
+            let view = self.context.mesh.stale();
+            let age = self.context.pulse.age_of(view.state.time);
+            (view, millis(age))
         } else {
             let read = self.context.mesh.read(DEADLINE).await;
             (read.map_err(|error| status::from_mesh(&error))?, 0)

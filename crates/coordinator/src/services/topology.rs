@@ -77,8 +77,8 @@ impl pb::topology_server::Topology for TopologyService {
         &self,
         request: Request<pb::ListOffersRequest>,
     ) -> Answer<pb::ListOffersResponse> {
+        let snapshot = self.reading.at(request.get_ref().consistency()).await?;
         let request = request.into_inner();
-        let snapshot = self.reading.here();
         let only: Option<DatacenterName> = match request.datacenter.as_str() {
             "" => None,
             text => Some(text.parse().map_err(|error: kato_core::NameError| {
@@ -111,6 +111,7 @@ impl pb::topology_server::Topology for TopologyService {
             offer: Some(view::offer(offer)),
         };
         let (offers, next_page_token) = page(named, request.page, message)?;
-        Ok(Response::new(pb::ListOffersResponse { offers, next_page_token }))
+        let read = Some(snapshot.info.clone());
+        Ok(Response::new(pb::ListOffersResponse { read, offers, next_page_token }))
     }
 }
