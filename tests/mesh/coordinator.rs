@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use kato_net::tls::{Credentials, TlsTransport};
 use kato_net::{Expect, Role, Timeouts, Transport, channel};
 use kato_placement::Catalogue;
 use kato_proto::v1;
-use kato_raft::{DirDisk, Flush, Member, Timing};
+use kato_raft::{DirDisk, Disk, Flush, Member, Mesh, Timing};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,15 +26,21 @@ use v1::workloads_client::WorkloadsClient;
 
 use crate::node::PATIENCE;
 
+#[path = "../e2e/support/program.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "every test program includes the whole file")]
+mod program;
+
 /// How long the certificates are valid.
 const VALIDITY: Duration = Duration::from_hours(1);
 
 /// The coordinator of `dub`, and an operator's connection to it.
 pub(crate) struct Alone {
     pub(crate) calls: Channel,
+    pub(crate) mesh: Mesh,
+    pub(crate) address: String,
     shutdown: CancellationToken,
     running: JoinHandle<Result<(), StartError>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 fn transport(directory: &Path, name: &str) -> Result<Arc<dyn Transport>> {
@@ -83,6 +90,13 @@ async fn leads(calls: &Channel) {
 
 impl Alone {
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_on(|data| Ok(Arc::new(DirDisk::open(data)?))).await
+    }
+
+    /// Starts it on a disk of the test's own.
+    pub(crate) async fn start_on(
+        disk: impl FnOnce(&Path) -> Result<Arc<dyn Disk>>,
+    ) -> Result<Self> {
         let directory = TempDir::new()?;
         let now = SystemClock.wall();
         let root = Authority::root("demo.com".parse()?, now, VALIDITY)?;
@@ -101,7 +115,7 @@ impl Alone {
         let world = World {
             transport: transport(directory.path(), "dub")?,
             clock: Arc::new(SystemClock),
-            disk: Arc::new(DirDisk::open(&config.data_dir)?),
+            disk: disk(&config.data_dir)?,
             provider: None,
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
             flush: Flush::Thread,
@@ -111,11 +125,26 @@ impl Alone {
         };
         let coordinator = Coordinator::start(config, world).await?;
         let operator = transport(directory.path(), "ada")?;
-        let calls = channel(operator, free, Expect::AnyCoordinator, Timeouts::default());
-        let shutdown = coordinator.shutdown();
+        let calls = channel(operator, free.clone(), Expect::AnyCoordinator, Timeouts::default());
+        let (mesh, shutdown) = (coordinator.mesh().clone(), coordinator.shutdown());
         let running = tokio::spawn(coordinator.join());
         tokio::time::timeout(PATIENCE, leads(&calls)).await.context("it does not lead")?;
-        Ok(Self { calls, shutdown, running, _directory: directory })
+        Ok(Self { calls, mesh, address: free, shutdown, running, directory })
+    }
+
+    /// The network as the operator sees it.
+    pub(crate) fn operator(&self) -> Result<Arc<dyn Transport>> {
+        transport(self.directory.path(), "ada")
+    }
+
+    /// The real `kato`, as the operator.
+    pub(crate) fn kato(&self, words: &[&str]) -> Command {
+        let home = self.directory.path();
+        let mut command = program::command(home, words);
+        command.env("KATO_ADDR", &self.address).env("KATO_CACERT", home.join("ca.pem"));
+        command.env("KATO_CLIENT_CERT", home.join("ada.pem"));
+        command.env("KATO_CLIENT_KEY", home.join("ada-key.pem"));
+        command
     }
 
     /// The service for workloads.
@@ -142,7 +171,7 @@ impl Alone {
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
-        drop(self.calls);
+        drop((self.calls, self.mesh));
         self.shutdown.cancel();
         Ok(self.running.await??)
     }

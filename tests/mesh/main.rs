@@ -4,6 +4,7 @@
 mod burst;
 mod coordinator;
 mod failure;
+mod forgetting;
 mod founding;
 mod full_disk;
 mod node;
@@ -12,6 +13,7 @@ mod reading;
 mod rejoin;
 mod retime;
 mod running;
+mod slow;
 mod steady;
 mod version;
 mod watching;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::{Rejection, RejectionKind};
+use kato_core::{Rejection, RejectionKind, Revision};
 use kato_raft::Error;
 use kato_units::Finding;
 use tonic::{Code, Status};
@@ -97,6 +97,23 @@ pub(crate) fn overtaken(message: impl Into<String>) -> Status {
     let mut details = ErrorDetails::with_error_info("OVERTAKEN", DOMAIN, []);
     details.set_retry_info(Some(RETRY));
     Status::with_error_details(Code::Aborted, message, details)
+}
+
+/// What a watch would have to go on with is forgotten: nothing is, behind `oldest`.
+pub(crate) fn compacted(since: Revision, oldest: Revision) -> Status {
+    let text = format!(
+        "revision {since} is compacted, the oldest that a watch can go on from is {oldest}: list the events anew"
+    );
+    let facts = [("oldest_revision".to_owned(), oldest.to_string())];
+    let details = ErrorDetails::with_error_info("COMPACTED", DOMAIN, facts);
+    Status::with_error_details(Code::OutOfRange, text, details)
+}
+
+/// A watch is to begin where this mesh has never been. Nothing would be sent until it gets there, and what was missed
+/// never.
+pub(crate) fn beyond(since: Revision, reached: Revision) -> Status {
+    let text = format!("{since} is of another mesh, this one is at {reached}: begin at 0");
+    bad_field("since_revision", text)
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@ use crate::output::units;
 
 /// The reason of a coordinator that hears too few others.
 const NO_MAJORITY: &str = "NO_MAJORITY";
+/// The reason of a watch whose next events are forgotten.
+const COMPACTED: &str = "COMPACTED";
+/// The reason of a watch that was not taken.
+const TOO_SLOW: &str = "TOO_SLOW";
 
 /// What the call was for: what is said of one that got no answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,8 +159,21 @@ impl CallError {
 
     /// Whether too few coordinators hear each other. Others may be unavailable too: an agent, say.
     pub(super) fn lacks_majority(&self) -> bool {
-        let info = self.status.get_details_error_info();
-        info.is_some_and(|info| info.reason == NO_MAJORITY)
+        self.is_because_of(NO_MAJORITY)
+    }
+
+    /// Whether a watch cannot go on, because what it would go on with is forgotten.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.is_because_of(COMPACTED)
+    }
+
+    /// Whether a watch was cut off, because this side took nothing.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.is_because_of(TOO_SLOW)
+    }
+
+    fn is_because_of(&self, reason: &str) -> bool {
+        self.status.get_details_error_info().is_some_and(|info| info.reason == reason)
     }
 
     fn without_majority(&self) -> &'static str {

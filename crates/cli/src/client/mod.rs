@@ -70,6 +70,16 @@ impl ClientError {
         matches!(self, Self::Call(call) if call.lacks_majority())
     }
 
+    /// Whether a watch cannot go on, because what it would go on with is forgotten.
+    pub(crate) fn is_compacted(&self) -> bool {
+        matches!(self, Self::Call(call) if call.is_compacted())
+    }
+
+    /// Whether a watch was cut off, because this side took nothing.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Call(call) if call.is_too_slow())
+    }
+
     /// Whether a coordinator could not get what it was asked for from somebody else in time.
     pub(crate) fn is_out_of_reach(&self) -> bool {
         match self {

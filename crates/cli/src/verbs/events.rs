@@ -6,14 +6,15 @@ use v1::events_client::EventsClient;
 use super::reading::{ReadArgs, note_age};
 use super::{connect, lookup};
 use crate::cli::ConnectionArgs;
-use crate::client::{Client, Outage};
+use crate::client::{Client, ClientError, Outage};
 use crate::failure::Exit;
 use crate::output::{self, Format, Reader, lists, units};
 
 /// Show what happened, the oldest first
 ///
 /// The mesh remembers a bounded number of events. With -w it goes on as things happen, at the next coordinator when
-/// its own is gone; if none answers within the time of --timeout, it fails.
+/// its own is gone; if none answers within the time of --timeout, it fails. Where events are forgotten that would be
+/// next, it says so, and goes on with the oldest that is remembered.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only what happened to this: dub, web (its instances too), web@1
@@ -67,15 +68,15 @@ async fn watch(client: &mut Client, args: &Args, subject: String) -> anyhow::Res
                 }
                 continue;
             }
+            Err(error) if error.is_compacted() && request.since_revision > 0 => {
+                output::note(&format!(
+                    "what happened right after revision {} is forgotten; going on with the oldest event that is not",
+                    request.since_revision
+                ));
+                (request.since_revision, request.since_place) = (0, 0);
+            }
             Err(error) if !error.may_pass() => return Err(error.into()),
-            Ok(None) | Err(_) => {}
-        }
-        if outage.begin() {
-            output::note(&format!(
-                "the coordinator at {} broke off; going on with the next that answers within {:?}",
-                client.address(),
-                client.patience()
-            ));
+            ended => broke_off(client, &mut outage, ended.err()),
         }
         let open = async |calls| EventsClient::new(calls).watch(request.clone()).await;
         stream = client.reopen(&mut outage, open).await.inspect_err(|_| {
@@ -84,6 +85,22 @@ async fn watch(client: &mut Client, args: &Args, subject: String) -> anyhow::Res
             output::note(&format!("--since-revision {seen} goes on from here"));
         })?;
     }
+}
+
+/// Says that a watch goes on elsewhere, or why it was ended, once for each trouble.
+fn broke_off(client: &Client, outage: &mut Outage, error: Option<ClientError>) {
+    if !outage.begin() {
+        return;
+    }
+    let (address, within) = (client.address(), client.patience());
+    output::note(&match error.filter(ClientError::is_too_slow) {
+        Some(_) => {
+            format!("the coordinator at {address} broke off, because nothing was taken; going on")
+        }
+        None => format!(
+            "the coordinator at {address} broke off; going on with the next that answers within {within:?}"
+        ),
+    });
 }
 
 /// One event as it comes: a line, whose columns cannot know of those that follow.

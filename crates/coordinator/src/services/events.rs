@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{EVENTS_MAX, Event, Revision};
+use kato_core::{EVENTS_MAX, Event, Revision, State};
 use kato_net::task::{OnError, Tasks};
 use kato_proto::v1 as pb;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::Reading;
 use super::page::page;
 use super::queue::{End, Queue};
-use crate::view;
+use crate::{status, view};
 
 /// Events that may wait for one watcher.
 const WAITING_MAX: usize = 256;
@@ -21,6 +21,9 @@ const WAITING_MAX: usize = 256;
 const PACE: Duration = Duration::from_millis(50);
 /// What a watcher does that is cut off.
 const GO_ON: &str = "watch again from the last revision and place that were received";
+/// The place of a revision's last event: the history has no more events than this, and so no revision has.
+#[allow(clippy::cast_possible_truncation, reason = "some thousands")]
+const LAST: u32 = EVENTS_MAX as u32;
 
 /// Answers about what happened.
 pub(crate) struct EventService {
@@ -63,17 +66,27 @@ fn since<'a>(
     events: impl DoubleEndedIterator<Item = &'a Event>,
     position: Position,
 ) -> Vec<(Position, &'a Event)> {
-    // The history has no more events than this, and so no revision has.
-    let last = u32::try_from(EVENTS_MAX).unwrap_or(u32::MAX);
-    let (mut revision, mut place) = (Revision::default(), last);
+    let (mut revision, mut place) = (Revision::default(), LAST);
     let positioned = events.rev().map(|event| {
-        place = if event.revision == revision { place.saturating_sub(1) } else { last };
+        place = if event.revision == revision { place.saturating_sub(1) } else { LAST };
         revision = event.revision;
         (Position { revision, place }, event)
     });
     let mut found: Vec<_> = positioned.take_while(|(found, _)| *found > position).collect();
     found.reverse();
     found
+}
+
+/// The oldest revision to go on from, if a watcher who knows all up to `told` may have missed what is forgotten. A
+/// whole history may have forgotten something; which revision its first event followed, nobody knows any more.
+fn forgotten(state: &State, told: Position) -> Option<Revision> {
+    let events = &state.events;
+    let first = events.front().filter(|_| events.len() >= EVENTS_MAX)?.revision;
+    let beside = events.iter().take_while(|event| event.revision == first).count();
+    let place = (LAST + 1).saturating_sub(u32::try_from(beside).unwrap_or(LAST));
+    // Whoever begins at 0 asks for what there is, and whoever had the event right before the first misses none.
+    let before = Position { revision: first, place: place.saturating_sub(1) };
+    (told.revision > Revision(0) && told < before).then_some(first)
 }
 
 /// An event with what a page may end with.
@@ -108,6 +121,14 @@ impl pb::events_server::Events for EventService {
         request: Request<pb::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let request = request.into_inner();
+        let since = Revision(request.since_revision);
+        // A coordinator that is behind gets there; a mesh that is, does not.
+        if since > self.reading.here().view.state.revision {
+            let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
+            if since > snapshot.view.state.revision {
+                return Err(status::beyond(since, snapshot.view.state.revision));
+            }
+        }
         let (queue, events) = Queue::new(WAITING_MAX, self.tasks.shutdown(), GO_ON);
         let reading = self.reading.clone();
         self.tasks.spawn("watch of events", OnError::Log, async move {
@@ -119,7 +140,7 @@ impl pb::events_server::Events for EventService {
     }
 }
 
-/// Tells a watcher of every event, until there is a reason to end.
+/// Tells a watcher of every event, until there is a reason to end. No state is held while a watcher takes its time.
 async fn watch(
     reading: Reading,
     request: &pb::WatchEventsRequest,
@@ -128,16 +149,29 @@ async fn watch(
     let mut told = Position::asked(request);
     let mut views = reading.context.mesh.watch();
     loop {
-        let view = views.borrow_and_update().clone();
-        for (position, event) in since(view.state.events.iter(), told) {
-            if about(event, &request.subject) {
-                queue.tell(message((position, event))).await?;
-            }
+        let state = views.borrow_and_update().state.clone();
+        if let Some(oldest) = forgotten(&state, told) {
+            return Err(End::Because(status::compacted(told.revision, oldest)));
         }
-        // All events of a revision are in the same state.
-        told = told.max(Position::behind(view.state.revision));
-        drop(view);
-        queue.wait(&mut views, PACE).await?;
+        let news = since(state.events.iter(), told);
+        let all = news.len() <= WAITING_MAX;
+        let wanted = |(position, event): (Position, &Event)| {
+            (position, about(event, &request.subject).then(|| message((position, event))))
+        };
+        let news: Vec<_> = news.into_iter().take(WAITING_MAX).map(wanted).collect();
+        let reached = state.revision;
+        drop(state);
+        for (position, event) in news {
+            if let Some(event) = event {
+                queue.tell(event).await?;
+            }
+            told = position;
+        }
+        if all {
+            // All events of a revision are in the same state.
+            told = told.max(Position::behind(reached));
+            queue.wait(&mut views, PACE).await?;
+        }
     }
 }
 
@@ -217,5 +251,37 @@ mod tests {
             let rest = since(history.iter(), Position::asked(&request));
             assert_eq!(rest.len(), history.len() - expected, "behind {since_revision}");
         }
+    }
+
+    /// A whole history whose first event is not the first of its revision.
+    #[test]
+    fn what_is_forgotten_is_said_to_whoever_may_have_missed_it() {
+        let whole = |revisions: &[u64]| {
+            let rest = EVENTS_MAX - revisions.len();
+            let rest = (0..rest as u64).map(|number| 100 + number);
+            let events = events(&revisions.iter().copied().chain(rest).collect::<Vec<_>>());
+            State { events: events.into_iter().collect(), ..State::default() }
+        };
+        let history = whole(&[7, 7, 9]);
+        let at = |revision, place| Position { revision: Revision(revision), place };
+        let behind = |revision| Position::behind(Revision(revision));
+        for (told, expected) in [
+            (Position::default(), None),
+            (Position::asked(&pb::WatchEventsRequest::default()), None),
+            (behind(1), Some(7)),
+            (behind(6), Some(7)),
+            // Its first events are gone, the one right before the first that is left among them.
+            (at(7, LAST - 3), Some(7)),
+            (at(7, LAST - 2), None),
+            (at(7, LAST - 1), None),
+            (behind(7), None),
+            (behind(9), None),
+            (behind(1_000_000), None),
+        ] {
+            assert_eq!(forgotten(&history, told), expected.map(Revision), "{told:?}");
+        }
+        let mut shorter = history.clone();
+        shorter.events.pop_back();
+        assert_eq!(forgotten(&shorter, behind(1)), None, "nothing was forgotten yet");
     }
 }

@@ -241,9 +241,7 @@ impl pb::workloads_server::Workloads for WorkloadService {
         let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
         let reached = snapshot.view.state.revision;
         if since > reached {
-            // Nothing would be sent until then, and what was missed never.
-            let text = format!("{since} is of another mesh, this one is at {reached}: begin at 0");
-            return Err(status::bad_field("since_revision", text));
+            return Err(status::beyond(since, reached));
         }
         Ok(Response::new(watch::start(self.reading.clone(), &self.tasks, since)))
     }
