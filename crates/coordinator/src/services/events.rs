@@ -109,7 +109,9 @@ impl pb::events_server::Events for EventService {
         let request = request.into_inner();
         let events = since(snapshot.view.state.events.iter(), Position::default());
         let wanted = events.into_iter().filter(|(_, event)| about(event, &request.subject));
-        let (events, next_page_token) = page(wanted.map(named), request.page, message)?;
+        let list = format!("events {}", request.subject);
+        let wanted = wanted.map(named);
+        let (events, next_page_token) = page(list.trim_end(), wanted, request.page, message)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListEventsResponse { read, events, next_page_token }))
     }
@@ -201,19 +203,17 @@ mod tests {
     #[test]
     fn pages_go_on_behind_the_last_event_however_many_were_forgotten() {
         let history = events(&[3, 3, 3, 4, 5, 5, 9]);
-        let tokens: Vec<String> = since(history.iter(), Position::default())
-            .into_iter()
-            .map(|found| named(found).0)
-            .collect();
-        assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
-        for (ended, token) in tokens.iter().enumerate() {
-            let asked = pb::Page { size: 0, token: token.clone() };
+        let listed = |forgotten: usize, asked: pb::Page| {
+            let all = since(history[forgotten..].iter(), Position::default());
+            page("events", all.into_iter().map(named), Some(asked), message).unwrap()
+        };
+        for ended in 0..history.len() - 1 {
+            let size = u32::try_from(ended + 1).unwrap();
+            let (_, token) = listed(0, pb::Page { size, token: String::new() });
             let expected: Vec<String> =
                 history[ended + 1..].iter().map(|event| event.subject.clone()).collect();
             for forgotten in 0..=ended + 1 {
-                let all = since(history[forgotten..].iter(), Position::default());
-                let items = all.into_iter().map(named);
-                let (rest, _) = page(items, Some(asked.clone()), message).unwrap();
+                let (rest, _) = listed(forgotten, pb::Page { size: 0, token: token.clone() });
                 let rest: Vec<String> = rest.into_iter().map(|event| event.subject).collect();
                 assert_eq!(rest, expected, "behind {ended}, without the first {forgotten}");
             }

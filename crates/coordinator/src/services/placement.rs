@@ -49,9 +49,10 @@ impl pb::placement_server::Placement for PlacementService {
         let instances = snapshot.view.state.instances.values();
         let wanted = instances.filter(|i| only.as_ref().is_none_or(|only| i.id.workload == *only));
         let named = wanted.map(|instance| (token(&instance.id), instance));
+        let list = format!("placements {}", request.workload);
         let whole = snapshot.whole();
         let (instances, next_page_token) =
-            page(named, request.page, |instance| whole.instance(instance))?;
+            page(list.trim_end(), named, request.page, |instance| whole.instance(instance))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListPlacementsResponse { read, instances, next_page_token }))
     }

@@ -27,7 +27,8 @@ impl pb::topology_server::Topology for TopologyService {
         let datacenters = snapshot.view.state.datacenters.iter();
         let named = datacenters.map(|(name, datacenter)| (name.to_string(), datacenter));
         let (whole, asked) = (snapshot.whole(), request.into_inner().page);
-        let (datacenters, next_page_token) = page(named, asked, |found| whole.datacenter(found))?;
+        let (datacenters, next_page_token) =
+            page("datacenters", named, asked, |found| whole.datacenter(found))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListDatacentersResponse { read, datacenters, next_page_token }))
     }
@@ -53,7 +54,8 @@ impl pb::topology_server::Topology for TopologyService {
                 free: Some(view::resources(state.cell_free(id))),
             }
         };
-        let (cells, next_page_token) = page(named.into_iter(), request.into_inner().page, message)?;
+        let (cells, next_page_token) =
+            page("cells", named.into_iter(), request.into_inner().page, message)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListCellsResponse { read, cells, next_page_token }))
     }
@@ -68,7 +70,7 @@ impl pb::topology_server::Topology for TopologyService {
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (whole, asked) = (snapshot.whole(), request.into_inner().page);
         let (machines, next_page_token) =
-            page(named.into_iter(), asked, |machine| whole.machine(machine))?;
+            page("machines", named.into_iter(), asked, |machine| whole.machine(machine))?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListMachinesResponse { read, machines, next_page_token }))
     }
@@ -110,7 +112,8 @@ impl pb::topology_server::Topology for TopologyService {
             datacenter: name.to_string(),
             offer: Some(view::offer(offer)),
         };
-        let (offers, next_page_token) = page(named, request.page, message)?;
+        let list = format!("offers {}", request.datacenter);
+        let (offers, next_page_token) = page(list.trim_end(), named, request.page, message)?;
         let read = Some(snapshot.info.clone());
         Ok(Response::new(pb::ListOffersResponse { read, offers, next_page_token }))
     }

@@ -212,7 +212,8 @@ impl pb::workloads_server::Workloads for WorkloadService {
         let workloads = snapshot.view.state.workloads.iter();
         let named = workloads.map(|(name, workload)| (name.to_string(), workload));
         let (whole, asked) = (snapshot.whole(), request.into_inner().page);
-        let (workloads, next_page_token) = page(named, asked, |found| whole.workload(found))?;
+        let (workloads, next_page_token) =
+            page("workloads", named, asked, |found| whole.workload(found))?;
         let read = Some(snapshot.info);
         Ok(Response::new(pb::ListWorkloadsResponse { read, workloads, next_page_token }))
     }
