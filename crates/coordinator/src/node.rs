@@ -8,10 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kato_net::clock::Clock;
 use kato_net::task::{OnError, TaskError, Tasks};
-use kato_net::{Listener, MESSAGE_BYTES_MAX, incoming};
+use kato_net::{CALL_BYTES_MAX, Listener, MESSAGE_BYTES_MAX, incoming};
+use kato_proto::FILE_DESCRIPTOR_SET;
 use kato_proto::mesh_v1::agents_server::AgentsServer;
 use kato_proto::mesh_v1::reports_server::ReportsServer;
-use kato_proto::{FILE_DESCRIPTOR_SET, v1};
+use kato_proto::v1::cluster_server::ClusterServer;
+use kato_proto::v1::events_server::EventsServer;
+use kato_proto::v1::logs_server::LogsServer;
+use kato_proto::v1::placement_server::PlacementServer;
+use kato_proto::v1::topology_server::TopologyServer;
+use kato_proto::v1::workloads_server::WorkloadsServer;
 use kato_raft::{Mesh, StoreError};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::http::{HeaderValue, Response, header};
@@ -162,6 +168,14 @@ async fn hand_over(context: &Context) {
     }
 }
 
+/// A service that takes and sends messages of so many bytes at the most. What is larger ends its call with
+/// `OUT_OF_RANGE`, its size and the limit.
+macro_rules! limited {
+    ($service:expr, $bytes:expr) => {
+        $service.max_decoding_message_size($bytes).max_encoding_message_size($bytes)
+    };
+}
+
 /// Every service, behind the table of who may call what.
 fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
     let shutdown = tasks.shutdown();
@@ -177,6 +191,13 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
         logs: relay.clone(),
         tasks: Arc::clone(tasks),
     };
+    let reports = ReportService { context: context.clone() };
+    let workloads = WorkloadService { reading: reading.clone(), tasks: Arc::clone(tasks) };
+    let placement = PlacementService { reading: reading.clone() };
+    let topology = TopologyService { reading: reading.clone() };
+    let cluster = ClusterService { reading: reading.clone() };
+    let events = EventService { reading: reading.clone(), tasks: Arc::clone(tasks) };
+    let logs = LogService { reading, relay };
     let (_, health) = tonic_health::server::health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -189,29 +210,14 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
         .layer(MapResponseLayer::new(move |response| dated(response, &*clock)))
         .layer(AccessLayer)
         .add_service(context.mesh.service())
-        .add_service(
-            ReportsServer::new(ReportService { context: context.clone() })
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-        )
-        .add_service(AgentsServer::new(agents).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(v1::workloads_server::WorkloadsServer::new(WorkloadService {
-            reading: reading.clone(),
-            tasks: Arc::clone(tasks),
-        }))
-        .add_service(v1::placement_server::PlacementServer::new(PlacementService {
-            reading: reading.clone(),
-        }))
-        .add_service(v1::topology_server::TopologyServer::new(TopologyService {
-            reading: reading.clone(),
-        }))
-        .add_service(v1::cluster_server::ClusterServer::new(ClusterService {
-            reading: reading.clone(),
-        }))
-        .add_service(v1::events_server::EventsServer::new(EventService {
-            reading: reading.clone(),
-            tasks: Arc::clone(tasks),
-        }))
-        .add_service(v1::logs_server::LogsServer::new(LogService { reading, relay }))
+        .add_service(limited!(ReportsServer::new(reports), MESSAGE_BYTES_MAX))
+        .add_service(limited!(AgentsServer::new(agents), MESSAGE_BYTES_MAX))
+        .add_service(limited!(WorkloadsServer::new(workloads), CALL_BYTES_MAX))
+        .add_service(limited!(PlacementServer::new(placement), CALL_BYTES_MAX))
+        .add_service(limited!(TopologyServer::new(topology), CALL_BYTES_MAX))
+        .add_service(limited!(ClusterServer::new(cluster), CALL_BYTES_MAX))
+        .add_service(limited!(EventsServer::new(events), CALL_BYTES_MAX))
+        .add_service(limited!(LogsServer::new(logs), CALL_BYTES_MAX))
         .add_service(health)
         .add_service(reflection().build_v1().expect(unreadable))
         .add_service(reflection().build_v1alpha().expect(unreadable));

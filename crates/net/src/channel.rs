@@ -13,6 +13,10 @@ use crate::{Expect, Transport};
 /// The largest message between a coordinator and its agents or another coordinator, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The largest message between a client and a coordinator, in bytes: what gRPC's libraries take where nobody tells them
+/// otherwise.
+pub const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How long a channel waits before it calls its connection dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {

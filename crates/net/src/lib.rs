@@ -15,6 +15,6 @@ pub mod tls;
 mod transport;
 
 pub use chain::Refusal;
-pub use channel::{MESSAGE_BYTES_MAX, Timeouts, channel};
+pub use channel::{CALL_BYTES_MAX, MESSAGE_BYTES_MAX, Timeouts, channel};
 pub use identity::{Domain, Identity, IdentityError, Role};
 pub use transport::{BoxFuture, Connection, Expect, Io, Listener, Peer, Transport, incoming};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kato_core::{DatacenterName, State};
-use kato_net::{Peer, Role};
+use kato_net::{MESSAGE_BYTES_MAX, Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::reports_client::ReportsClient;
 use tokio::sync::watch;
@@ -82,13 +82,19 @@ async fn tell(
     address: String,
     message: pb::ReportRequest,
 ) -> DatacenterName {
-    let mut client = ReportsClient::new(context.peer(&name, &address));
+    let mut client = ReportsClient::new(context.peer(&name, &address))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let began = context.clock.boot();
     let answer = tokio::time::timeout(ANSWER_MAX, client.report(message)).await;
     match answer {
         Ok(Ok(_)) => {
             context.round_trips.answered(&name, began, context.clock.boot());
             return name;
+        }
+        // Without reports this datacenter will be taken for lost.
+        Ok(Err(status)) if status.code() == Code::OutOfRange => {
+            tracing::error!(to = %name, %status, "a report is too large");
         }
         Ok(Err(status)) => tracing::debug!(to = %name, %status, "a report was not taken"),
         Err(_) => tracing::debug!(to = %name, "a report was not answered"),
