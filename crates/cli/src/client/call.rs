@@ -2,6 +2,7 @@
 //! what to do.
 
 use std::fmt;
+use std::time::Duration;
 
 use kato_net::Identity;
 use tonic::{Code, Status};
@@ -11,6 +12,8 @@ use crate::output::units;
 
 /// The reason of a coordinator that hears too few others.
 const NO_MAJORITY: &str = "NO_MAJORITY";
+/// The reason of a coordinator whose queue is full: it has done nothing.
+const OVERLOADED: &str = "OVERLOADED";
 /// The reason of a watch whose next events are forgotten.
 const COMPACTED: &str = "COMPACTED";
 /// The reason of a watch that was not taken.
@@ -170,6 +173,12 @@ impl CallError {
     /// Whether a watch was cut off, because this side took nothing.
     pub(super) fn is_too_slow(&self) -> bool {
         self.is_because_of(TOO_SLOW)
+    }
+
+    /// When to ask again a coordinator that has too much to do.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let retry = self.status.get_details_retry_info()?.retry_delay;
+        retry.filter(|_| self.is_because_of(OVERLOADED))
     }
 
     fn is_because_of(&self, reason: &str) -> bool {

@@ -4,6 +4,7 @@
 mod again;
 mod call;
 mod dial;
+mod error;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -12,20 +13,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_net::clock::{Clock, SystemClock};
-use kato_net::tls::{Credentials, CredentialsError, TlsTransport};
+use kato_net::tls::{Credentials, TlsTransport};
 use kato_net::{Identity, Transport};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use again::Outage;
 pub(crate) use call::{CallError, Intent};
+pub(crate) use error::ClientError;
 pub(crate) use pages::Paged;
 
 use crate::output::{self, units};
 use crate::settings::Settings;
-use dial::{Attempt, Dialer};
+use dial::Dialer;
 use pages::PAGE_SIZE;
 
 /// From when on an expiring certificate is spoken of.
@@ -36,117 +38,6 @@ const SERVER_GRACE: Duration = Duration::from_secs(1);
 
 /// A connection that tells the server the deadline of each call.
 pub(crate) type Calls = InterceptedService<Channel, Deadline>;
-
-/// Why a call was not answered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
-    #[error("your credentials cannot be used")]
-    Credentials(#[source] Box<CredentialsError>),
-    #[error("the certificate of {identity} expired {ago} ago")]
-    Expired { identity: Box<Identity>, ago: String },
-    #[error("no coordinator answers")]
-    NoAnswer { attempts: Vec<Attempt> },
-    #[error(transparent)]
-    Call(#[from] Box<CallError>),
-    #[error("the pages of the list do not end")]
-    Pages,
-    #[error("no coordinator went on within {within:?}")]
-    GaveUp { within: Duration, last: Option<Box<ClientError>> },
-}
-
-impl ClientError {
-    /// Whether the coordinator answered that there is no such thing.
-    pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Call(call) if call.code() == Code::NotFound)
-    }
-
-    /// Whether the coordinators cannot agree at the moment.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Call(call) if call.code() == Code::Unavailable)
-    }
-
-    /// Whether a coordinator answered that it hears too few others.
-    pub(crate) fn lacks_majority(&self) -> bool {
-        matches!(self, Self::Call(call) if call.lacks_majority())
-    }
-
-    /// Whether a watch cannot go on, because what it would go on with is forgotten.
-    pub(crate) fn is_compacted(&self) -> bool {
-        matches!(self, Self::Call(call) if call.is_compacted())
-    }
-
-    /// Whether a watch was cut off, because this side took nothing.
-    pub(crate) fn is_too_slow(&self) -> bool {
-        matches!(self, Self::Call(call) if call.is_too_slow())
-    }
-
-    /// Whether a coordinator could not get what it was asked for from somebody else in time.
-    pub(crate) fn is_out_of_reach(&self) -> bool {
-        match self {
-            Self::Call(call) => {
-                let code = call.code();
-                matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
-                    && !call.lacks_majority()
-            }
-            Self::GaveUp { last, .. } => last.as_ref().is_some_and(|last| last.is_out_of_reach()),
-            _ => false,
-        }
-    }
-
-    /// Whether it may be otherwise in a moment, or at another coordinator: one that stops, that is lost, or that
-    /// hears too few others; an instance that is about to move.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::NoAnswer { .. } => true,
-            Self::Call(call) => !matches!(
-                call.code(),
-                Code::NotFound
-                    | Code::PermissionDenied
-                    | Code::Unauthenticated
-                    | Code::InvalidArgument
-                    | Code::Unimplemented
-            ),
-            _ => false,
-        }
-    }
-
-    /// Whether there was no answer in time.
-    pub(crate) fn is_late(&self) -> bool {
-        matches!(self, Self::Call(call) if call.code() == Code::DeadlineExceeded)
-    }
-
-    /// Further lines.
-    pub(crate) fn details(&self) -> Vec<String> {
-        match self {
-            Self::NoAnswer { attempts } => attempts.iter().map(Attempt::to_string).collect(),
-            Self::Call(call) => call.details(),
-            Self::GaveUp { last: Some(last), .. } => last.details(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            // What is wrong with a file says what would be right.
-            Self::Credentials(error) if matches!(**error, CredentialsError::Pem(_)) => None,
-            Self::Credentials(_) => Some(
-                "`kato pki show FILE` shows whose a certificate is, and how long it is valid"
-                    .to_owned(),
-            ),
-            Self::Expired { identity, .. } => {
-                let role = identity.role.to_string().replace('/', " ");
-                Some(format!(
-                    "whoever holds the mesh's root makes a new one: kato pki issue {role}"
-                ))
-            }
-            Self::NoAnswer { attempts } => Some(dial::hint(attempts)),
-            Self::Call(call) => call.hint(),
-            Self::GaveUp { last, .. } => last.as_ref().and_then(|last| last.hint()),
-            Self::Pages => Some("the coordinator is at fault: `kato version` shows its".to_owned()),
-        }
-    }
-}
 
 /// Adds the deadline to a call.
 #[derive(Debug, Clone, Copy)]
@@ -289,13 +180,28 @@ impl Client {
         next.map_err(|status| self.failed(Intent::Stream, status))
     }
 
+    /// Asks one coordinator. One that has too much to do has done nothing, and says when to ask it again.
     async fn once<T>(
         &self,
         intent: Intent,
         call: &impl AsyncFn(Calls) -> Result<Response<T>, Status>,
     ) -> Result<T, ClientError> {
-        let calls = InterceptedService::new(self.channel.clone(), Deadline(Some(self.timeout)));
-        self.limited(intent, call(calls)).await
+        let (began, mut noted) = (SystemClock.boot(), false);
+        loop {
+            let calls = InterceptedService::new(self.channel.clone(), Deadline(Some(self.timeout)));
+            let error = match self.limited(intent, call(calls)).await {
+                Err(error) => error,
+                answered => return answered,
+            };
+            let left = self.timeout.saturating_sub(SystemClock.boot().saturating_sub(began));
+            let Some(pause) = error.pause().filter(|pause| *pause < left) else {
+                return Err(error);
+            };
+            if !std::mem::replace(&mut noted, true) {
+                output::note(&format!("{error}; trying again within {left:.0?}"));
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn limited<T>(

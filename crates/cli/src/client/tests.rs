@@ -2,6 +2,9 @@
 
 use tonic_types::{ErrorDetails, StatusExt};
 
+use tonic::Code;
+
+use super::dial::Attempt;
 use super::*;
 
 fn shown(status: Status, intent: Intent) -> String {
