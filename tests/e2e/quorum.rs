@@ -107,11 +107,11 @@ fn ages_are_told_and_grow(mesh: &Mesh, alone: Duration) {
     let mut last = Duration::ZERO;
     for _ in 0..3 {
         last = until("an age that has grown", || {
-            let least = now().saturating_sub(alone);
+            let cut_off = now().saturating_sub(alone);
             let stale = mesh.kato(&["status", "--read", "stale", "-o", "json"]).code(0);
             let status: GetStatusResponse = serde_json::from_str(&stale.out).unwrap();
             let age = Duration::from_millis(status.read.unwrap().age_ms);
-            assert!(age >= least, "{age:?}, but cut off since {least:?}");
+            assert!(age >= cut_off, "{age:?}, but cut off for {cut_off:?}");
             (age > last).then_some(age)
         });
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arrows;
+mod limits;
 mod shipped;
 mod sizes;
 mod texts;
