@@ -1,8 +1,7 @@
 //! What is printed for each status that a coordinator answers.
 
-use tonic_types::{ErrorDetails, StatusExt};
-
 use tonic::Code;
+use tonic_types::{ErrorDetails, StatusExt};
 
 use super::dial::Attempt;
 use super::*;
