@@ -7,6 +7,7 @@ mod failure;
 mod forgetting;
 mod founding;
 mod full_disk;
+mod handover;
 mod node;
 mod overload;
 mod pages;

@@ -12,6 +12,8 @@ use crate::work::{address, leader, write};
 const READERS: usize = 1_000;
 /// Rounds that a burst of them may take: those under way, one for all who wait, and some for a machine that is busy.
 const ROUNDS_MAX: u64 = 10;
+/// Questions with which three members keep two connections to each other open, if all of them come just then.
+const OPENING: u64 = 12;
 
 /// Reads from all readers at once, each of which must see `latest`.
 async fn burst(node: &Node, latest: &str) -> Result<()> {
@@ -42,9 +44,9 @@ async fn a_burst_of_readers_shares_its_questions_to_the_leader() -> Result<()> {
         let appended = site.calls("/kato.mesh.v1.Raft/Append") - appended;
         println!("{READERS} reads in {took:?}: {asked} questions, {appended} calls to followers");
         if node.id == leads {
-            ensure!(asked == 0, "the leader asked {asked} times");
+            ensure!(asked <= OPENING, "the leader asked {asked} times");
         } else {
-            ensure!((1..=ROUNDS_MAX).contains(&asked), "{asked} questions");
+            ensure!((1..=ROUNDS_MAX + OPENING).contains(&asked), "{asked} questions");
         }
         // Two followers, and heartbeats of their own at least ten times a second.
         let beats = u64::try_from(took.as_millis())? / 100 + 1;

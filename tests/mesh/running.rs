@@ -17,7 +17,7 @@ use crate::node::{DATACENTERS, Site};
 /// A coordinator that runs.
 pub(crate) struct Running {
     pub(crate) mesh: Mesh,
-    shutdown: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
     pub(crate) joined: JoinHandle<Result<(), StartError>>,
 }
 

@@ -96,7 +96,7 @@ impl Engine {
     pub(crate) async fn attend<F>(
         &self,
         shutdown: CancellationToken,
-        mut work: impl FnMut(Raft) -> F,
+        mut work: impl FnMut(Running) -> F,
     ) -> Result<(), Error>
     where
         F: Future<Output = Result<(), Error>>,
@@ -104,17 +104,20 @@ impl Engine {
         let mut changes = self.running.subscribe();
         loop {
             let now = changes.borrow_and_update().clone();
-            if let Some(running) = now {
-                let ended = shutdown.run_until_cancelled(work(running.raft)).await;
-                match ended {
-                    Some(ended) if self.is_running(running.number) && !shutdown.is_cancelled() => {
-                        return ended;
-                    }
-                    Some(_) if !shutdown.is_cancelled() => {}
-                    _ => return Ok(()),
+            let number = now.as_ref().map(|running| running.number);
+            let work = async {
+                match now {
+                    Some(running) => work(running).await,
+                    None => std::future::pending().await,
                 }
-            } else if shutdown.run_until_cancelled(changes.changed()).await.is_none() {
-                return Ok(());
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                _ = changes.changed() => {}
+                ended = work => if number.is_some_and(|number| self.is_running(number)) {
+                    return ended;
+                },
             }
         }
     }
@@ -155,12 +158,8 @@ impl Engine {
         parts: Parts,
     ) -> Result<Running, StoreError> {
         let timeouts = Timeouts { connect: timing.election_min, keepalive: timing.heartbeat * 3 };
-        let network = Network {
-            own: self.config.id,
-            transport: Arc::clone(&self.transport),
-            timeouts,
-            acknowledged: self.acknowledged.clone(),
-        };
+        let transport = Arc::clone(&self.transport);
+        let network = Network::new(self.config.id, transport, timeouts, self.acknowledged.clone());
         let config = raft_config(timing, self.config.snapshot_every)?;
         let machine = parts.machine.successor();
         let start = Raft::new(self.config.id, config, network.clone(), parts.log, machine);

@@ -1,32 +1,51 @@
-//! Where the leader is, and a kept connection to it.
+//! Where the leader is, and a client of it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use openraft_rt::WatchReceiver as _;
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::engine::Engine;
 use crate::network::Client;
 use crate::types::NodeId;
 
+/// Between two tries to find a leader: the first pause, and the longest. One that was elected just now takes writes
+/// within a round trip.
+const RETRY: Duration = Duration::from_millis(5);
+const RETRY_MAX: Duration = Duration::from_millis(50);
+
+/// Pauses between tries, each longer than the one before.
+pub(crate) struct Retry {
+    pause: Duration,
+    deadline: Instant,
+}
+
+impl Retry {
+    pub(crate) fn until(deadline: Instant) -> Self {
+        Self { pause: RETRY, deadline }
+    }
+
+    /// Waits for the next try; false if there is no time left for one.
+    pub(crate) async fn wait(&mut self) -> bool {
+        let next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(RETRY_MAX);
+        if next < self.deadline {
+            tokio::time::sleep_until(next).await;
+        }
+        next < self.deadline
+    }
+}
+
 /// Finds the leader.
 #[derive(Clone)]
 pub(crate) struct Leader {
     engine: Engine,
-    clients: Arc<Mutex<Clients>>,
-}
-
-/// Kept connections, of one openraft.
-#[derive(Default)]
-struct Clients {
-    number: u64,
-    to: BTreeMap<NodeId, Client>,
 }
 
 impl Leader {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, clients: Arc::default() }
+        Self { engine }
     }
 
     /// Who leads, as far as this member knows.
@@ -60,14 +79,7 @@ impl Leader {
         };
         match (leader, member) {
             (Some(leader), _) if leader == running.network.own => Ok(None),
-            (Some(leader), Some(member)) => {
-                let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-                if clients.number != running.number {
-                    *clients = Clients { number: running.number, to: BTreeMap::new() };
-                }
-                let make = || running.network.client(leader, &member);
-                Ok(Some(clients.to.entry(leader).or_insert_with(make).clone()))
-            }
+            (Some(leader), Some(member)) => Ok(Some(running.network.client(leader, &member))),
             _ => Err(Error::Unavailable("no coordinator leads at the moment".to_owned())),
         }
     }

@@ -72,6 +72,7 @@ pub struct Mesh {
     engine: Engine,
     views: watch::Receiver<View>,
     leadership: watch::Receiver<Leadership>,
+    leader: Leader,
     proposer: Proposer,
     reader: Reader,
     service: Service,
@@ -130,22 +131,11 @@ impl Mesh {
             Proposer::new(engine.clone(), clock, leader.clone(), gate, tasks.shutdown());
         tasks.spawn("proposer", OnError::Stop, proposing);
         let (published, leadership) = watch::channel(Leadership::default());
-        let published = Arc::new(published);
-        let following = {
-            let engine = engine.clone();
-            let shutdown = tasks.shutdown();
-            async move { engine.attend(shutdown, |raft| follow(raft, Arc::clone(&published))).await }
-        };
-        tasks.spawn("leadership", OnError::Stop, following);
+        attend(&engine, published, retention, log, tasks);
         let (reader, reading) =
-            Reader::new(engine.clone(), leader, views.clone(), tasks.shutdown());
+            Reader::new(engine.clone(), leader.clone(), views.clone(), tasks.shutdown());
         tasks.spawn("reader", OnError::Stop, reading);
         tasks.spawn("lost entries", OnError::Stop, lost.clone().watch(tasks.shutdown()));
-        let enforcing = {
-            let (engine, shutdown) = (engine.clone(), tasks.shutdown());
-            async move { engine.attend(shutdown, |raft| retention.enforce(raft, log.clone())).await }
-        };
-        tasks.spawn("log retention", OnError::Stop, enforcing);
         let service = Service {
             own: config.id,
             engine: engine.clone(),
@@ -158,7 +148,18 @@ impl Mesh {
             receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
         };
         let shutdown = tasks.shutdown();
-        Ok(Self { engine, views, leadership, proposer, reader, service, shutdown, config, alarm })
+        Ok(Self {
+            engine,
+            views,
+            leadership,
+            leader,
+            proposer,
+            reader,
+            service,
+            shutdown,
+            config,
+            alarm,
+        })
     }
 
     /// Founds the mesh, if it is not founded yet and this member is the one to do it: the founder with the lowest
@@ -257,6 +258,13 @@ impl Mesh {
         handed.map_err(|error| Error::Stopped(error.to_string()))
     }
 
+    /// Hands the leadership to another voter, and waits until this member leads no more; whether that came to be. It
+    /// works while everything else stops: the wait is for Raft itself.
+    pub async fn hand_over(&self, to: NodeId, patience: Duration) -> bool {
+        let replaced = self.leader.replaced(Some(self.config.id));
+        self.transfer(to).await.is_ok() && tokio::time::timeout(patience, replaced).await.is_ok()
+    }
+
     /// Writes a snapshot now.
     pub async fn snapshot(&self) -> Result<(), Error> {
         let triggered = self.engine.running()?.raft.trigger().snapshot().await;
@@ -277,6 +285,28 @@ impl Mesh {
     pub async fn shutdown(&self) {
         self.engine.shutdown().await;
     }
+}
+
+/// Starts what goes on beside openraft, and again beside each that follows it.
+fn attend(
+    engine: &Engine,
+    published: watch::Sender<Leadership>,
+    retention: Retention,
+    log: LogStore,
+    tasks: &Tasks,
+) {
+    let published = Arc::new(published);
+    let (of, shutdown) = (engine.clone(), tasks.shutdown());
+    let following =
+        async move { of.attend(shutdown, |it| follow(it.raft, Arc::clone(&published))).await };
+    tasks.spawn("leadership", OnError::Stop, following);
+    let (of, shutdown) = (engine.clone(), tasks.shutdown());
+    let opening = async move { of.attend(shutdown, |it| it.network.keep_open(it.raft)).await };
+    tasks.spawn("connections", OnError::Stop, opening);
+    let (of, shutdown) = (engine.clone(), tasks.shutdown());
+    let enforcing =
+        async move { of.attend(shutdown, |it| retention.enforce(it.raft, log.clone())).await };
+    tasks.spawn("log retention", OnError::Stop, enforcing);
 }
 
 /// Publishes who leads; ends with an error when openraft stops.

@@ -1,10 +1,11 @@
 //! The calling side of consensus: what openraft sends, as gRPC calls to the other members.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 use kato_net::{Expect, Role, Timeouts, Transport, channel};
 use kato_proto::mesh_v1::raft_client::RaftClient;
 use kato_proto::{Field, InvalidMessage, mesh_v1 as pb};
@@ -18,36 +19,90 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft_rt::WatchReceiver as _;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use crate::Error;
 use crate::convert::Message;
 use crate::disk::Source;
 use crate::lost::Acknowledged;
 use crate::machine::{Content, PIECE_BYTES, piece};
-use crate::types::{LogId, Member, NodeId, Snapshot, TypeConfig, Vote};
+use crate::types::{LogId, Member, NodeId, Raft, Snapshot, TypeConfig, Vote};
 
 /// The largest message between members, in bytes: one log entry may take half of it.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Makes clients for members.
+/// Between two looks whether connections to all members are open.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Makes clients for members. Clones share their connections: a handshake takes three round trips, and an election has
+/// no time for one.
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) own: NodeId,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) acknowledged: Acknowledged,
+    transport: Arc<dyn Transport>,
+    timeouts: Timeouts,
+    acknowledged: Acknowledged,
+    lines: Arc<Mutex<BTreeMap<NodeId, Line>>>,
+}
+
+/// The connections to one member. What is large has one of its own, so that no heartbeat and no vote waits behind it.
+#[derive(Clone)]
+struct Line {
+    member: Member,
+    short: RaftClient<Channel>,
+    bulk: RaftClient<Channel>,
 }
 
 impl Network {
+    pub(crate) fn new(
+        own: NodeId,
+        transport: Arc<dyn Transport>,
+        timeouts: Timeouts,
+        acknowledged: Acknowledged,
+    ) -> Self {
+        Self { own, transport, timeouts, acknowledged, lines: Arc::default() }
+    }
+
     pub(crate) fn client(&self, target: NodeId, member: &Member) -> Client {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = match lines.get(&target) {
+            Some(line) if line.member == *member => line.clone(),
+            _ => {
+                let (short, bulk) = (self.connection(member), self.connection(member));
+                let line = Line { member: member.clone(), short, bulk };
+                lines.insert(target, line.clone());
+                line
+            }
+        };
+        let acknowledged = self.acknowledged.clone();
+        Client { own: self.own, target, grpc: line.short, bulk: line.bulk, acknowledged }
+    }
+
+    fn connection(&self, member: &Member) -> RaftClient<Channel> {
         let expect = Expect::Role(Role::Coordinator(member.datacenter.clone()));
         let transport = Arc::clone(&self.transport);
         let channel = channel(transport, member.address.clone(), expect, self.timeouts);
-        let grpc = RaftClient::new(channel)
+        RaftClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Client { own: self.own, target, grpc, acknowledged: self.acknowledged.clone() }
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Keeps the connections to all members open.
+    pub(crate) async fn keep_open(self, raft: Raft) -> Result<(), Error> {
+        loop {
+            let members: Vec<(NodeId, Member)> = {
+                let metrics = raft.metrics();
+                let metrics = metrics.borrow_watched();
+                let nodes = metrics.membership_config.membership().nodes();
+                nodes.map(|(id, member)| (*id, member.clone())).collect()
+            };
+            let others = members.iter().filter(|(id, _)| *id != self.own);
+            let opening = join_all(others.map(|(id, member)| self.client(*id, member).open()));
+            drop(tokio::time::timeout(OPEN_AGAIN, opening).await);
+            tokio::time::sleep(OPEN_AGAIN).await;
+        }
     }
 }
 
@@ -59,12 +114,14 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
-/// Calls one member over one kept connection.
+/// Calls one member.
 #[derive(Clone)]
 pub(crate) struct Client {
     own: NodeId,
     target: NodeId,
     pub(crate) grpc: RaftClient<Channel>,
+    /// For what is large.
+    bulk: RaftClient<Channel>,
     acknowledged: Acknowledged,
 }
 
@@ -74,6 +131,13 @@ impl Client {
     #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn route(&self) -> Option<pb::Route> {
         Some(pb::Route { from: self.own, to: self.target })
+    }
+
+    /// Opens both connections with a question that changes nothing, whatever its answer.
+    async fn open(self) {
+        let (mut short, mut bulk) = (self.grpc.clone(), self.bulk.clone());
+        let question = || pb::ReadIndexRequest { route: self.route() };
+        drop(tokio::join!(short.read_index(question()), bulk.read_index(question())));
     }
 
     /// Waits for an answer, within the time that openraft gives a call.
@@ -135,7 +199,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
             commit: rpc.leader_commit.as_ref().map(Message::to_pb),
             acknowledged: self.acknowledged.by(self.target, &rpc.vote),
         };
-        let mut grpc = self.grpc.clone();
+        let mut grpc = if rpc.entries.is_empty() { self.grpc.clone() } else { self.bulk.clone() };
         let answer = self.call(RPCTypes::AppendEntries, &option, grpc.append(request)).await?;
         let answer = append_response(answer).map_err(nonsense)?;
         let upto = match &answer {
@@ -191,7 +255,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
             meta: Some(snapshot.meta.to_pb()),
             bytes,
         };
-        let mut grpc = self.grpc.clone();
+        let mut grpc = self.bulk.clone();
         let answer = grpc.install_snapshot(chunks(header, file));
         let sent = self.call(RPCTypes::InstallSnapshot, &option, answer);
         match select(std::pin::pin!(sent), std::pin::pin!(cancel)).await {

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -22,7 +21,7 @@ use tonic::{Code, Status};
 use crate::Error;
 use crate::engine::Engine;
 use crate::gate::Gate;
-use crate::leader::Leader;
+use crate::leader::{Leader, Retry};
 use crate::types::{Outcomes, Record, TypeConfig};
 
 /// Requests that may wait for the log.
@@ -33,8 +32,6 @@ const REQUESTS_PER_ENTRY: usize = 1024;
 pub(crate) const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 /// Entries on their way at once: while one is being synced, the next fills.
 const ENTRIES_IN_FLIGHT: usize = 2;
-/// Between two tries to find a leader.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// Commands that are answered together.
 struct Request {
@@ -74,6 +71,7 @@ impl Proposer {
         shutdown: &CancellationToken,
     ) -> Result<Outcomes, Error> {
         let bytes = size(&commands)?;
+        let mut retry = Retry::until(deadline);
         loop {
             // Checked before each try only: what was handed over is waited for, because its fate is not known.
             if shutdown.is_cancelled() {
@@ -90,10 +88,9 @@ impl Proposer {
             match outcome {
                 Err(_) => return Err(Error::Unknown),
                 Ok(Err(error @ Error::Unavailable(_))) => {
-                    if Instant::now() + RETRY >= deadline {
+                    if !retry.wait().await {
                         return Err(error);
                     }
-                    tokio::time::sleep(RETRY).await;
                 }
                 Ok(decided) => return decided,
             }

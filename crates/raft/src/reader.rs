@@ -3,7 +3,6 @@
 //! leader serves everybody who waits when it is asked, on a follower as on the leader.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -17,15 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::engine::Engine;
-use crate::leader::Leader;
+use crate::leader::{Leader, Retry};
 use crate::{Error, View};
 
 /// Readers that may wait for a round.
 const WAITING_MAX: usize = 16_384;
 /// Rounds on their way at once. With one alone, whoever comes just behind it would wait for two round trips.
 const ROUNDS_IN_FLIGHT: usize = 2;
-/// Between two tries to find a leader.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// Somebody who waits to hear how far the state must have been applied.
 type Waiting = oneshot::Sender<Result<u64, Error>>;
@@ -54,6 +51,7 @@ impl Reader {
     /// A state that holds every write that was acknowledged before this call. Reads change nothing, so every
     /// failure is tried again until `deadline`.
     pub(crate) async fn read(&self, deadline: Instant) -> Result<View, Error> {
+        let mut retry = Retry::until(deadline);
         loop {
             let error = match tokio::time::timeout_at(deadline, self.try_read()).await {
                 Ok(Ok(view)) => return Ok(view),
@@ -61,10 +59,9 @@ impl Reader {
                 Ok(Err(error)) => error,
                 Err(_) => Error::Unavailable("the leader did not answer in time".to_owned()),
             };
-            if Instant::now() + RETRY >= deadline {
+            if !retry.wait().await {
                 return Err(error);
             }
-            tokio::time::sleep(RETRY).await;
         }
     }
 
