@@ -19,6 +19,9 @@ const PACKAGE: &str = "etcd-server=3.4.23-4+b4";
 
 /// Three members; dropping them kills them.
 pub(crate) struct Etcd {
+    program: PathBuf,
+    /// What each member is started with.
+    arguments: Vec<Vec<String>>,
     members: Vec<Child>,
     addresses: Vec<String>,
     _data: tempfile::TempDir,
@@ -37,6 +40,24 @@ struct PutRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 struct PutResponse {}
 
+/// `etcdserverpb.StatusRequest`, and of its answer who speaks and who leads.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusRequest {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusResponse {
+    #[prost(message, optional, tag = "1")]
+    header: Option<ResponseHeader>,
+    #[prost(uint64, tag = "4")]
+    leader: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ResponseHeader {
+    #[prost(uint64, tag = "2")]
+    member_id: u64,
+}
+
 impl Etcd {
     /// Starts the members with the certificates under `mesh`, a data directory of `kato dev`.
     pub(crate) async fn start(mesh: &Path) -> anyhow::Result<Self> {
@@ -47,10 +68,9 @@ impl Etcd {
         let url = |port: &u16| format!("https://127.0.0.1:{port}");
         let member = |(site, port): (&str, &u16)| format!("{site}={}", url(port));
         let all: Vec<String> = SITES.into_iter().zip(peers).map(member).collect();
-        let mut members = Vec::new();
+        let mut arguments = Vec::new();
         for ((site, client), peer) in SITES.into_iter().zip(clients).zip(peers) {
             let (client, peer) = (url(client), url(peer));
-            let mut command = Command::new(&program);
             let tls = |file: &str| mesh.join(file).display().to_string();
             let files = [
                 ("ca", tls("pki/ca.pem")),
@@ -58,7 +78,7 @@ impl Etcd {
                 ("key", tls(&format!("{site}/coordinator-key.pem"))),
             ];
             let [ca, certificate, key] = files.map(|(_, path)| path);
-            for (option, value) in [
+            let options = [
                 ("name", site),
                 ("data-dir", &data.path().join(site).display().to_string()),
                 ("listen-client-urls", &client),
@@ -72,15 +92,28 @@ impl Etcd {
                 ("peer-trusted-ca-file", &ca),
                 ("peer-cert-file", &certificate),
                 ("peer-key-file", &key),
-            ] {
-                command.arg(format!("--{option}")).arg(value);
-            }
-            command.args(["--client-cert-auth", "--peer-client-cert-auth"]);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            members.push(command.spawn()?);
+            ];
+            let mut own: Vec<String> =
+                options.iter().map(|(option, value)| format!("--{option}={value}")).collect();
+            own.extend(["--client-cert-auth", "--peer-client-cert-auth"].map(str::to_owned));
+            arguments.push(own);
         }
         let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        Ok(Self { members, addresses, _data: data })
+        let members = arguments.iter().map(|own| spawn(&program, own));
+        let members = members.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { program, arguments, members, addresses, _data: data })
+    }
+
+    /// Kills a member without a warning.
+    pub(crate) fn kill(&mut self, member: usize) -> anyhow::Result<()> {
+        Ok(self.members[member].kill()?)
+    }
+
+    /// Starts a member again that was killed, and waits until it takes a write.
+    pub(crate) async fn restart(&mut self, member: usize, channel: &Channel) -> anyhow::Result<()> {
+        self.members[member].wait()?;
+        self.members[member] = spawn(&self.program, &self.arguments[member])?;
+        self.wait(channel).await
     }
 
     /// The address of one member.
@@ -113,6 +146,23 @@ pub(crate) async fn put(channel: Channel, key: String, value: String) -> Result<
     let codec: ProstCodec<PutRequest, PutResponse> = ProstCodec::default();
     let path = PathAndQuery::from_static("/etcdserverpb.KV/Put");
     client.unary(tonic::Request::new(request), path, codec).await.map(drop)
+}
+
+/// Whether the member at the other end leads.
+pub(crate) async fn leads(channel: &Channel) -> Result<bool, tonic::Status> {
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+    let codec: ProstCodec<StatusRequest, StatusResponse> = ProstCodec::default();
+    let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Status");
+    let status = client.unary(tonic::Request::new(StatusRequest {}), path, codec).await?;
+    let StatusResponse { header, leader } = status.into_inner();
+    Ok(header.is_some_and(|header| header.member_id == leader))
+}
+
+fn spawn(program: &Path, arguments: &[String]) -> std::io::Result<Child> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn()
 }
 
 /// The program, unpacked once into `target/peers`.

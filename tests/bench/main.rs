@@ -4,13 +4,18 @@
 //! The mesh is three `kato coordinator` processes with mutual TLS and real disks; its machines are agents in this
 //! process whose engine starts nothing, so that what is measured is Káto and not the host's `fork`.
 
+mod attempts;
+mod delay;
+mod disk;
 mod engine;
 mod etcd;
 mod failover;
+mod leader;
 mod load;
 mod mesh;
 mod rounds;
 mod snapshot;
+mod transfer;
 mod wait;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +41,12 @@ enum What {
     Placements,
     /// Durable changes of workloads per second, one RPC each, in turn with puts into etcd.
     Writes,
+    /// One client's durable write, in turn with an append and fdatasync on the same disk.
+    Disk,
+    /// Time from kill -9 of the leader to the next accepted write, in turn with etcd's; a kill for each round.
+    Leader,
+    /// The longest time without an accepted write when the leader is asked to stop, at a round trip of 60 ms.
+    Transfer,
     /// Time from a datacenter's death to its instances running elsewhere.
     Failover,
     /// A snapshot of 100,000 placements: time and memory to write it and to restore it.
@@ -60,6 +71,15 @@ async fn main() -> anyhow::Result<()> {
     }
     if all || matches!(arguments.what, What::Snapshot) {
         snapshot::run(rounds).await?;
+    }
+    if all || matches!(arguments.what, What::Disk) {
+        disk::run(rounds).await?;
+    }
+    if all || matches!(arguments.what, What::Leader) {
+        leader::run(rounds).await?;
+    }
+    if all || matches!(arguments.what, What::Transfer) {
+        transfer::run(rounds).await?;
     }
     if all || matches!(arguments.what, What::Failover) {
         failover::run(rounds).await?;

@@ -19,8 +19,10 @@ use kato_units::engine::{
     Assignment, BoxFuture, BoxStream, Error, InstanceStatus, LogLine, RunState, Statuses,
     UnitEngine,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::transport::Channel;
 
+use crate::delay::Delay;
 use crate::wait::until;
 
 /// The datacenters of `kato dev`.
@@ -36,39 +38,79 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) struct Mesh {
     directory: tempfile::TempDir,
     coordinators: Vec<Child>,
-    _machines: Tasks,
+    /// In front of each coordinator, where the network takes its time.
+    _delays: Vec<Delay>,
+    machines: Tasks,
 }
 
 impl Mesh {
     /// Lets `kato dev` write certificates and configurations, then runs the coordinators alone.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(MACHINES, Duration::ZERO).await
+    }
+
+    /// The coordinators alone, that far from each other.
+    pub(crate) async fn without_machines(round_trip: Duration) -> anyhow::Result<Self> {
+        Self::start_with(0, round_trip).await
+    }
+
+    async fn start_with(count: usize, round_trip: Duration) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         write_files(directory.path()).await?;
-        let mut coordinators = Vec::new();
+        let root = directory.path().join("mesh");
+        let delays = put_apart(&root, round_trip).await?;
+        let (coordinators, machines) = (Vec::new(), Tasks::new());
+        let mut mesh = Self { directory, coordinators, machines, _delays: delays };
         for site in SITES {
-            let config = directory.path().join(format!("mesh/{site}.toml"));
-            coordinators.push(kato()?.arg("coordinator").arg("--config").arg(config).spawn()?);
-        }
-        let machines = Tasks::new();
-        for site in SITES {
-            for number in 1..=MACHINES {
-                let machine = format!("core-{number}");
-                run_machine(&directory.path().join("mesh").join(site), &machine, &machines)?;
+            mesh.coordinators.push(mesh.coordinator(site)?);
+            for number in 1..=count {
+                run_machine(&root.join(site), &format!("core-{number}"), &mesh.machines)?;
             }
         }
-        let mesh = Self { directory, coordinators, _machines: machines };
-        mesh.wait().await?;
+        for site in 0..SITES.len() {
+            mesh.wait(site, count).await?;
+        }
         Ok(mesh)
     }
 
-    async fn wait(&self) -> anyhow::Result<()> {
-        let mut client = ClusterClient::new(self.channel(0)?);
+    fn coordinator(&self, site: &str) -> anyhow::Result<Child> {
+        let config = self.directory().join(format!("{site}.toml"));
+        Ok(kato()?.arg("coordinator").arg("--config").arg(config).spawn()?)
+    }
+
+    /// Waits until a coordinator hears a majority, and all machines have joined.
+    async fn wait(&self, site: usize, machines: usize) -> anyhow::Result<()> {
+        let mut client = ClusterClient::new(self.channel(site)?);
         until("the mesh was not ready", async || {
             let asked = client.get_status(pb::GetStatusRequest::default()).await;
-            let joined = SITES.len() * MACHINES;
-            Ok(asked.is_ok_and(|status| status.get_ref().machines as usize >= joined))
+            let joined = SITES.len() * machines;
+            let ready = |status: &pb::GetStatusResponse| {
+                status.machines as usize >= joined && status.members.iter().all(|m| m.heard)
+            };
+            Ok(asked.is_ok_and(|status| ready(status.get_ref())))
         })
         .await
+    }
+
+    /// Which coordinator leads, as one of them knows at once.
+    pub(crate) async fn leader(&self, asked: &Channel) -> anyhow::Result<Option<usize>> {
+        let consistency = pb::Consistency::Stale.into();
+        let request = pb::GetStatusRequest { consistency };
+        let status = ClusterClient::new(asked.clone()).get_status(request).await?.into_inner();
+        Ok(SITES.iter().position(|site| *site == status.leader))
+    }
+
+    /// Ends a coordinator without a warning, or asks it to stop.
+    pub(crate) fn end(&self, site: usize, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.coordinators[site].id()).ok().and_then(Pid::from_raw);
+        Ok(kill_process(pid.context("no pid")?, signal)?)
+    }
+
+    /// Starts a coordinator again that was ended, and waits until it takes part.
+    pub(crate) async fn restart(&mut self, site: usize) -> anyhow::Result<()> {
+        self.coordinators[site].wait()?;
+        self.coordinators[site] = self.coordinator(SITES[site])?;
+        self.wait(site, 0).await
     }
 
     /// Where `kato dev` wrote its files.
@@ -126,8 +168,8 @@ async fn write_files(directory: &Path) -> anyhow::Result<()> {
         .env("KATO_CONTEXT_FILE", &contexts)
         .spawn()?;
     let ready = until("kato dev was not ready", async || Ok(contexts.exists())).await;
-    let pid = i32::try_from(dev.id()).ok().and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.context("no pid")?, rustix::process::Signal::INT)?;
+    let pid = i32::try_from(dev.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.context("no pid")?, Signal::INT)?;
     dev.wait()?;
     ready?;
     // The benchmark founds its own mesh with the same files, and more machines.
@@ -151,6 +193,31 @@ async fn write_files(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Puts so long a way between the coordinators, and tells them of it. Clients are beside theirs.
+async fn put_apart(root: &Path, round_trip: Duration) -> anyhow::Result<Vec<Delay>> {
+    if round_trip.is_zero() {
+        return Ok(Vec::new());
+    }
+    let ports = std::fs::read_to_string(root.join("ports"))?;
+    let mut delays = Vec::new();
+    for port in ports.split_whitespace().take(SITES.len()) {
+        let delay = Delay::start(format!("127.0.0.1:{port}"), round_trip / 2).await?;
+        delays.push((format!("address = \"127.0.0.1:{port}\""), delay));
+    }
+    for site in SITES {
+        let path = root.join(format!("{site}.toml"));
+        let mut config = std::fs::read_to_string(&path)?;
+        for (address, delay) in &delays {
+            let far = format!("address = \"127.0.0.1:{}\"", delay.port());
+            anyhow::ensure!(config.contains(address), "{site} knows no {address}");
+            config = config.replace(address, &far);
+        }
+        let apart = format!("rtt_ms_max = {}", round_trip.as_millis());
+        std::fs::write(path, config.replace("rtt_ms_max = 5", &apart))?;
+    }
+    Ok(delays.into_iter().map(|(_, delay)| delay).collect())
 }
 
 /// Runs one machine's agent in this process.
