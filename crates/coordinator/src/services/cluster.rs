@@ -83,7 +83,7 @@ impl pb::cluster_server::Cluster for ClusterService {
         let leadership = context.mesh.leadership().borrow().clone();
         let silence = millis(context.patience().silence);
         // Raft goes on naming the last leader, itself too, where nobody is heard any more.
-        let felt = self.reading.pulse.was_felt_within(context.patience.silence);
+        let felt = context.pulse.was_felt_within(context.patience().silence);
         let confirmed = !snapshot.info.stale || felt;
         let leader = leadership.leader.filter(|_| confirmed);
         let brake = leader.as_ref().and_then(|(_, datacenter)| whole.brake(datacenter));
