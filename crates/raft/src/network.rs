@@ -33,8 +33,10 @@ use crate::types::{LogId, Member, NodeId, Raft, Snapshot, TypeConfig, Vote};
 /// The largest message between members, in bytes: one log entry may take half of it.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Between two looks whether connections to all members are open.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// Between two looks whether connections to all voters are open.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
+/// A member that there is none of.
+const NOBODY: NodeId = 0;
 
 /// Makes clients for members. Clones share their connections: a handshake takes three round trips, and an election has
 /// no time for one.
@@ -89,16 +91,17 @@ impl Network {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    /// Keeps the connections to all members open.
+    /// Keeps the connections to all voters open: those are who elect.
     pub(crate) async fn keep_open(self, raft: Raft) -> Result<(), Error> {
         loop {
-            let members: Vec<(NodeId, Member)> = {
+            let voters: Vec<(NodeId, Member)> = {
                 let metrics = raft.metrics();
                 let metrics = metrics.borrow_watched();
-                let nodes = metrics.membership_config.membership().nodes();
-                nodes.map(|(id, member)| (*id, member.clone())).collect()
+                let membership = metrics.membership_config.membership();
+                let voter = |id| membership.get_node(&id).map(|member| (id, member.clone()));
+                membership.voter_ids().filter_map(voter).collect()
             };
-            let others = members.iter().filter(|(id, _)| *id != self.own);
+            let others = voters.iter().filter(|(id, _)| *id != self.own);
             let opening = join_all(others.map(|(id, member)| self.client(*id, member).open()));
             drop(tokio::time::timeout(OPEN_AGAIN, opening).await);
             tokio::time::sleep(OPEN_AGAIN).await;
@@ -133,10 +136,11 @@ impl Client {
         Some(pb::Route { from: self.own, to: self.target })
     }
 
-    /// Opens both connections with a question that changes nothing, whatever its answer.
+    /// Opens both connections with a question to nobody, which is refused before anything is done for it.
     async fn open(self) {
         let (mut short, mut bulk) = (self.grpc.clone(), self.bulk.clone());
-        let question = || pb::ReadIndexRequest { route: self.route() };
+        let route = Some(pb::Route { from: self.own, to: NOBODY });
+        let question = || pb::ReadIndexRequest { route };
         drop(tokio::join!(short.read_index(question()), bulk.read_index(question())));
     }
 
