@@ -129,6 +129,10 @@ impl Alone {
         let (mesh, shutdown) = (coordinator.mesh().clone(), coordinator.shutdown());
         let running = tokio::spawn(coordinator.join());
         tokio::time::timeout(PATIENCE, leads(&calls)).await.context("it does not lead")?;
+        // From here on it changes nothing by itself.
+        let mut views = mesh.watch();
+        let quiet = views.wait_for(|view| view.state.agreed.is_some());
+        tokio::time::timeout(PATIENCE, quiet).await.context("no timing is agreed on")??;
         Ok(Self { calls, mesh, address: free, shutdown, running, directory })
     }
 

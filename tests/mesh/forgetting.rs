@@ -119,6 +119,8 @@ async fn the_command_line_lists_anew_what_is_not_forgotten() -> Result<()> {
         let event: v1::Event = serde_json::from_str(&line)?;
         revisions.push(event.revision);
     }
-    ensure!(revisions.iter().copied().eq(first..first + EVENTS_MAX as u64), "{revisions:?}");
+    let (from, to) = (revisions.first(), revisions.last());
+    let all = first..first + EVENTS_MAX as u64;
+    ensure!(revisions.iter().copied().eq(all), "{from:?} to {to:?}, the oldest is {first}");
     mesh.stop().await
 }

@@ -49,7 +49,8 @@ async fn the_mesh_is_raised_once_the_last_old_member_is_gone() -> Result<()> {
     let back = start(&site, 2, NEWEST).await?;
     reaches(&back.mesh, NEWEST).await?;
     let state = back.mesh.stale().state;
-    ensure!(state.events.iter().any(|event| event.message.starts_with("from 2 to 3")));
+    let raised = format!("from {FIRST} to {NEWEST}");
+    ensure!(state.events.iter().any(|event| event.message.starts_with(&raised)));
     back.stop().await?;
     for member in running {
         member.stop().await?;
@@ -71,15 +72,19 @@ async fn a_member_that_is_too_old_stops_and_says_so() -> Result<()> {
     // Its own build refuses to raise the mesh over itself.
     let raise = vec![Command::RaiseVersion { to: NEWEST + 1 }];
     let refused = nodes[2].mesh.propose(raise.clone(), PATIENCE).await.unwrap_err().to_string();
-    ensure!(refused.contains("needs mesh version 4, the mesh is at version 2"), "{refused}");
+    let newer = NEWEST + 1;
+    let needs = format!("needs mesh version {newer}, the mesh is at version {FIRST}");
+    ensure!(refused.contains(&needs), "{refused}");
     ensure!(nodes[0].mesh.propose(raise, PATIENCE).await?[0].is_ok());
     let old = nodes.pop().context("three")?;
-    let expected = "needs mesh version 4, this kato knows versions up to 3: start the newer binary";
+    let expected = format!(
+        "needs mesh version {newer}, this kato knows versions up to {NEWEST}: start the newer binary"
+    );
     let stopped = old.failed().await?;
-    ensure!(stopped.contains(expected), "{stopped}");
+    ensure!(stopped.contains(&expected), "{stopped}");
     write(&nodes[1].mesh, "dub", "after").await?;
     let again = site.start(3).await?.failed().await?;
-    ensure!(again.contains(expected), "{again}");
+    ensure!(again.contains(&expected), "{again}");
     site.knows = [NEWEST + 1; 3];
     nodes.push(site.start(3).await?);
     let states = settled(&nodes.iter().collect::<Vec<_>>()).await?;
