@@ -111,9 +111,25 @@ fn leader_crash(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Res
     let Some(leader) = mesh.leader() else { return Ok(()) };
     trace.note("scenario", format_args!("kills the leader {}", mesh.datacenters[leader].name));
     mesh.end_coordinator(leader, Death::Killed);
-    let away = Duration::from_millis(mesh.chance.u64(..4_000));
-    pass(mesh, witness, trace, away)?;
+    let away = mesh.world.now() + mesh.timing().failover().mul_f64(mesh.chance.f64());
+    replaced(mesh, witness, trace)?;
+    pass(mesh, witness, trace, away.saturating_sub(mesh.world.now()))?;
     mesh.world.start(mesh.datacenters[leader].host);
+    Ok(())
+}
+
+/// Waits until another leader has committed something, which takes no longer than is published.
+fn replaced(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let (began, within) = (mesh.world.now(), mesh.timing().failover());
+    let before = witness.newest().index;
+    while mesh.leader().is_none() || witness.newest().index == before {
+        if mesh.world.now() > began + within {
+            bail!(Broken(format!("progress: no leader {within:?} after {began:?}")));
+        }
+        step(mesh, witness, trace)?;
+    }
+    let took = mesh.world.now().saturating_sub(began);
+    trace.note("scenario", format_args!("there is another leader after {took:?} of {within:?}"));
     Ok(())
 }
 

@@ -55,7 +55,6 @@ impl Witness {
             let Some(ended) = machine.units.changes() else { continue };
             changed = true;
             for (instance, copy, end) in ended {
-                self.tally[Count::Fences] += u64::from(end == End::Fenced);
                 self.ended(&machine.id, &instance, copy, end)?;
             }
         }
@@ -134,7 +133,7 @@ impl Witness {
 
     /// A copy has ended: nobody may have stopped what was to run.
     fn ended(
-        &self,
+        &mut self,
         machine: &MachineId,
         instance: &InstanceId,
         copy: Copy,
@@ -145,6 +144,8 @@ impl Witness {
         let wanted = placement.is_some_and(|placement| {
             placement.epoch.0 == copy.epoch && placement.machine.as_ref() == Some(machine)
         });
+        // One that is to stop anyway may be fenced before it has.
+        self.tally[Count::Fences] += u64::from(wanted && end == End::Fenced);
         match end {
             End::Stopped if wanted => Err(format!(
                 "keep-running: {instance} of epoch {} was stopped on {machine}, where it belongs",

@@ -100,6 +100,10 @@ pub enum ConfigError {
     },
 }
 
+/// What a mesh begins with where nothing else is configured, in milliseconds: the longest round trip between two regions
+/// of the same provider is some 400 ms.
+const RTT_MS_DEFAULT: u64 = 400;
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,7 +115,7 @@ struct File {
     advertise: Option<String>,
     data_dir: PathBuf,
     location: [f64; 2],
-    rtt_ms_max: u64,
+    rtt_ms_max: Option<u64>,
     catalog: Option<PathBuf>,
     tls: Tls,
     authority: Option<KeyPair>,
@@ -205,7 +209,7 @@ impl Config {
             data_dir: file.data_dir,
             tls: file.tls,
             authority: file.authority,
-            timing: Timing::for_rtt_ms(file.rtt_ms_max)
+            timing: Timing::for_rtt_ms(file.rtt_ms_max.unwrap_or(RTT_MS_DEFAULT))
                 .map_err(|error| wrong("rtt_ms_max")(&error))?,
             catalog: file.catalog,
             sandbox: file.sandbox,
