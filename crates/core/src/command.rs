@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    CellId, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, Offer, OrderId, Quote,
-    Revision, Settings, Timestamp, Timing, WorkloadName, WorkloadSpec,
+    CellId, DatacenterName, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, Offer,
+    OrderId, Quote, Revision, Settings, Timestamp, Timing, WorkloadName, WorkloadSpec,
 };
 
 /// The commands of one log entry, in order, under one time stamp.
@@ -113,6 +113,16 @@ pub enum Command {
         reason: String,
         /// How long the cell is not asked again for this instance, in milliseconds.
         retry_after_ms: u64,
+    },
+    /// A coordinator serves a datacenter's machines from here on: leases, assignments, statuses, the choice of the
+    /// machine. A neighbour does while the own one is gone; orders wait for that.
+    Delegate {
+        /// Whose machines.
+        datacenter: DatacenterName,
+        /// The term of the delegation that this one replaces; 0 for the first.
+        expected: Revision,
+        /// The datacenter of the coordinator that serves them.
+        to: DatacenterName,
     },
     /// Every member knows this mesh version: from here on the log may hold its commands.
     RaiseVersion {

@@ -88,4 +88,6 @@ kinds! {
     VersionRaised,
     /// Everybody waits by another timing.
     TimingSet,
+    /// Another coordinator serves a datacenter's machines.
+    DatacenterDelegated,
 }

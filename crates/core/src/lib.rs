@@ -45,7 +45,8 @@ pub use state::{
 pub use time::Timestamp;
 pub use timing::{Agreed, Timing};
 pub use topology::{
-    CellSpec, Datacenter, DatacenterSpec, Health, Machine, MachineSpec, Order, OrderId, Suspension,
+    CellSpec, Datacenter, DatacenterSpec, Delegation, Health, Machine, MachineSpec, Order, OrderId,
+    Suspension,
 };
 pub use workload::{
     COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy, Spread,

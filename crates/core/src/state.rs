@@ -144,6 +144,20 @@ impl State {
         machines.filter(move |machine| machine.spec.id.cell.datacenter == *datacenter)
     }
 
+    /// The datacenter whose coordinator serves the machines of another one, or its own.
+    pub fn served_by<'a>(&'a self, datacenter: &'a DatacenterName) -> &'a DatacenterName {
+        self.datacenters.get(datacenter).map_or(datacenter, Datacenter::served_by)
+    }
+
+    /// The datacenters whose machines a coordinator serves.
+    pub fn serving<'a>(
+        &'a self,
+        coordinator: &'a DatacenterName,
+    ) -> impl Iterator<Item = &'a DatacenterName> {
+        let all = self.datacenters.iter();
+        all.filter(move |(_, found)| found.served_by() == coordinator).map(|(name, _)| name)
+    }
+
     /// What keeps a singleton from `machine`: another one, on which a copy may still run.
     pub fn kept_from(&self, id: &InstanceId, machine: &MachineId) -> Option<&MachineId> {
         if !self.workloads.get(&id.workload)?.spec.singleton {

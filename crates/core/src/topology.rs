@@ -40,6 +40,34 @@ pub struct Datacenter {
     pub spec: DatacenterSpec,
     /// Whether the mesh believes in it.
     pub health: Health,
+    /// Who serves its machines, once that was anybody but its own coordinator.
+    pub delegation: Option<Delegation>,
+}
+
+/// A coordinator that serves a datacenter's machines: a neighbour, or its own, which has them back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// The datacenter of the coordinator.
+    pub to: DatacenterName,
+    /// The revision that said so. Agents refuse whoever claims less than the greatest that they have seen.
+    pub term: Revision,
+}
+
+impl Datacenter {
+    /// A datacenter as it is first described: up, and served by its own coordinator.
+    pub fn new(spec: DatacenterSpec) -> Self {
+        Self { spec, health: Health::Up, delegation: None }
+    }
+
+    /// The datacenter whose coordinator serves the machines of this one.
+    pub fn served_by(&self) -> &DatacenterName {
+        self.delegation.as_ref().map_or(&self.spec.name, |delegation| &delegation.to)
+    }
+
+    /// Since when that one does; 0 where nobody else ever did.
+    pub fn term(&self) -> Revision {
+        self.delegation.as_ref().map_or(Revision::default(), |delegation| delegation.term)
+    }
 }
 
 /// Whether the mesh believes that a datacenter runs what it was given.

@@ -53,6 +53,9 @@ impl State {
             Command::FailOrder { order, reason, retry_after_ms } => {
                 self.fail_order(*order, reason, *retry_after_ms)?;
             }
+            Command::Delegate { datacenter, expected, to } => {
+                self.delegate(datacenter, *expected, to)?;
+            }
             Command::RaiseVersion { to } => self.raise_version(*to),
             Command::SetTiming { expected, timing } => self.set_timing(*expected, *timing)?,
         }

@@ -2,8 +2,8 @@
 
 use crate::state::DATACENTERS_MAX;
 use crate::{
-    CellId, Datacenter, DatacenterName, DatacenterSpec, EventKind, Health, Rejection, Settings,
-    State,
+    CellId, Datacenter, DatacenterName, DatacenterSpec, Delegation, EventKind, Health, Rejection,
+    Revision, Settings, State,
 };
 
 impl State {
@@ -55,7 +55,10 @@ impl State {
                 return Err(Rejection::invalid(text));
             }
         }
-        let health = known.map_or(Health::Up, |known| known.health);
+        let datacenter = match known {
+            Some(known) => Datacenter { spec: spec.clone(), ..known.clone() },
+            None => Datacenter::new(spec.clone()),
+        };
         self.advance();
         for cell in spec.cells.keys() {
             self.cells.entry(id(cell.clone())).or_default();
@@ -66,9 +69,42 @@ impl State {
                 self.cells.remove(&cell);
             }
         }
-        self.datacenters.insert(spec.name.clone(), Datacenter { spec: spec.clone(), health });
+        self.datacenters.insert(spec.name.clone(), datacenter);
         let message = format!("at {}, coordinator {}", spec.location, spec.address);
         self.note(EventKind::DatacenterRegistered, &spec.name, message);
+        Ok(())
+    }
+
+    /// Lets another coordinator serve a datacenter's machines.
+    pub(super) fn delegate(
+        &mut self,
+        name: &DatacenterName,
+        expected: Revision,
+        to: &DatacenterName,
+    ) -> Result<(), Rejection> {
+        let unknown = [name, to].into_iter().find(|name| !self.datacenters.contains_key(*name));
+        if let Some(unknown) = unknown {
+            return Err(Rejection::not_found(format!("there is no datacenter {unknown}")));
+        }
+        let known = &self.datacenters[name];
+        if known.term() != expected {
+            let (by, term) = (known.served_by(), known.term());
+            let text = format!("{by} serves {name} since revision {term}, not {expected}");
+            return Err(Rejection::conflict(text));
+        }
+        if known.served_by() == to {
+            return Ok(());
+        }
+        let term = self.advance();
+        if let Some(known) = self.datacenters.get_mut(name) {
+            known.delegation = Some(Delegation { to: to.clone(), term });
+        }
+        let message = if name == to {
+            "its own coordinator serves its machines again".to_owned()
+        } else {
+            format!("{to} serves its machines, its own coordinator is gone")
+        };
+        self.note(EventKind::DatacenterDelegated, name, message);
         Ok(())
     }
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kato_core::version::NEWEST;
 use kato_core::{
-    Arch, CellId, CellSpec, Command, Coordinates, DatacenterSpec, Decision, Failover, InstanceId,
-    LATENCY_PRICE_DEFAULT, MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Place,
-    PutWorkload, Quote, Resources, Revision, Source, SpotPolicy, Spread, State, Target, Timestamp,
-    WorkloadSpec,
+    Arch, CellId, CellSpec, Command, Coordinates, Datacenter, DatacenterName, DatacenterSpec,
+    Decision, Failover, InstanceId, LATENCY_PRICE_DEFAULT, MachineId, MachineSpec, Market,
+    MicroDollars, Offer, OrderId, Place, PutWorkload, Quote, Resources, Revision, Source,
+    SpotPolicy, Spread, State, Target, Timestamp, WorkloadSpec,
 };
 use proptest::prelude::*;
 
@@ -83,6 +84,7 @@ pub(super) enum Ask {
     Raise { to: u32 },
     Order { workload: usize, number: u32, datacenter: usize },
     Settled { datacenter: usize, number: u32 },
+    Delegate { datacenter: usize, to: usize, stale: bool },
     Unplaceable { workload: usize, number: u32 },
 }
 
@@ -109,6 +111,8 @@ fn of_topology() -> impl Strategy<Value = Ask> {
         (dc.clone(), number.clone())
             .prop_map(|(datacenter, number)| Ask::Resume { datacenter, number }),
         dc.clone().prop_map(|datacenter| Ask::Lost { datacenter }),
+        (dc.clone(), dc.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(datacenter, to, stale)| Ask::Delegate { datacenter, to, stale }),
         (dc, number).prop_map(|(datacenter, number)| Ask::Settled { datacenter, number }),
     ]
 }
@@ -219,6 +223,13 @@ pub(super) fn command(ask: &Ask, state: &State) -> Command {
         Ask::Settled { datacenter, number } => {
             Command::Settled { machine: machine(*datacenter, *number), revision: state.revision }
         }
+        Ask::Delegate { datacenter, to, stale } => {
+            let name: DatacenterName = DATACENTERS[*datacenter].parse().unwrap();
+            let term = state.datacenters.get(&name).map(Datacenter::term).unwrap_or_default();
+            let expected = if *stale { Revision(term.0 + 1) } else { term };
+            let to = DATACENTERS[*to].parse().unwrap();
+            Command::Delegate { datacenter: name, expected, to }
+        }
         _ => about_instances(ask, state),
     }
 }
@@ -309,10 +320,11 @@ fn about_orders(ask: &Ask, state: &State) -> Command {
     }
 }
 
-/// Three datacenters with two machines each: from nothing, chance hardly ever gets further than that.
+/// A mesh that takes every command, three datacenters with two machines each: from nothing, chance hardly ever gets further than that.
 pub(super) fn mesh() -> impl Iterator<Item = Ask> {
-    (0..DATACENTERS.len()).flat_map(|datacenter| {
+    let raise = std::iter::once(Ask::Raise { to: NEWEST });
+    raise.chain((0..DATACENTERS.len()).flat_map(|datacenter| {
         let join = |number| Ask::Join { datacenter, number, incarnation: 1, for_order: false };
         [Ask::Register { datacenter, machines_max: 4 }, join(1), join(2)]
-    })
+    }))
 }

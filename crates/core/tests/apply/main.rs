@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
 
 mod asks;
+mod delegation;
 mod timing;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kato_core::{Command, MachineId, NameError, OrderId, Place, PutWorkload, Revision, Target};
+use kato_core::{
+    Command, DatacenterName, Decision, InstanceId, MachineId, NameError, OrderId, Place,
+    PutWorkload, Revision, Target,
+};
 
 use crate::store_v1 as pb;
 use crate::store_v1::command::Command as Stored;
@@ -22,10 +25,9 @@ impl From<&Command> for pb::Command {
                 machine: machine.to_string(),
                 incarnation: *incarnation,
             }),
-            Command::DeclareLost(machines) => {
-                let machines = machines.iter().map(lost_to_stored).collect();
-                Stored::DeclareLost(pb::DeclareLost { machines })
-            }
+            Command::DeclareLost(machines) => Stored::DeclareLost(pb::DeclareLost {
+                machines: machines.iter().map(lost_to_stored).collect(),
+            }),
             Command::PutWorkload(put) => Stored::PutWorkload(put.into()),
             Command::DeleteWorkload { name, expected } => {
                 Stored::DeleteWorkload(pb::DeleteWorkload {
@@ -35,11 +37,7 @@ impl From<&Command> for pb::Command {
             }
             Command::Place(place) => Stored::Place(place.into()),
             Command::Unplaceable { instance, epoch, decision } => {
-                Stored::MarkUnplaceable(pb::MarkUnplaceable {
-                    instance: instance.to_string(),
-                    epoch: epoch.map(|epoch| epoch.0),
-                    decision: Some((&**decision).into()),
-                })
+                Stored::MarkUnplaceable(unplaceable_to_stored(instance, *epoch, decision))
             }
             Command::Bind { instance, epoch, machine } => Stored::Bind(pb::Bind {
                 instance: instance.to_string(),
@@ -77,9 +75,32 @@ impl From<&Command> for pb::Command {
                 expected: expected.0,
                 timing: Some(timing.into()),
             }),
+            Command::Delegate { datacenter, expected, to } => {
+                Stored::Delegate(delegate_to_stored(datacenter, *expected, to))
+            }
         };
         Self { command: Some(stored) }
     }
+}
+
+fn unplaceable_to_stored(
+    instance: &InstanceId,
+    epoch: Option<Revision>,
+    decision: &Decision,
+) -> pb::MarkUnplaceable {
+    pb::MarkUnplaceable {
+        instance: instance.to_string(),
+        epoch: epoch.map(|epoch| epoch.0),
+        decision: Some(decision.into()),
+    }
+}
+
+fn delegate_to_stored(
+    datacenter: &DatacenterName,
+    expected: Revision,
+    to: &DatacenterName,
+) -> pb::Delegate {
+    pb::Delegate { datacenter: datacenter.to_string(), expected: expected.0, to: to.to_string() }
 }
 
 fn lost_to_stored((id, since): &(MachineId, Revision)) -> pb::LostMachine {
@@ -153,6 +174,11 @@ impl TryFrom<pb::Command> for Command {
             Stored::SetTiming(set) => Self::SetTiming {
                 expected: Revision(set.expected),
                 timing: set.timing.field("set_timing.timing")?.into(),
+            },
+            Stored::Delegate(delegate) => Self::Delegate {
+                datacenter: delegate.datacenter.parse().field("delegate.datacenter")?,
+                expected: Revision(delegate.expected),
+                to: delegate.to.parse().field("delegate.to")?,
             },
         })
     }

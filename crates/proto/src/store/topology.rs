@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kato_core::{
-    CellSpec, Coordinates, Datacenter, DatacenterSpec, Machine, MachineSpec, MicroDollars, Offer,
-    Order, OrderId, Resources, Revision, Suspension, Timestamp,
+    CellSpec, Coordinates, Datacenter, DatacenterSpec, Delegation, Machine, MachineSpec,
+    MicroDollars, Offer, Order, OrderId, Resources, Revision, Suspension, Timestamp,
 };
 
 use super::names::{enumerated, health_from_stored, health_to_stored};
@@ -81,7 +81,23 @@ impl TryFrom<pb::DatacenterSpec> for DatacenterSpec {
 impl From<&Datacenter> for pb::Datacenter {
     fn from(datacenter: &Datacenter) -> Self {
         let (health, since_unix_ms) = health_to_stored(datacenter.health);
-        Self { spec: Some((&datacenter.spec).into()), health: health.into(), since_unix_ms }
+        Self {
+            spec: Some((&datacenter.spec).into()),
+            health: health.into(),
+            since_unix_ms,
+            delegation: datacenter.delegation.as_ref().map(|delegation| pb::Delegation {
+                to: delegation.to.to_string(),
+                term: delegation.term.0,
+            }),
+        }
+    }
+}
+
+impl TryFrom<pb::Delegation> for Delegation {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::Delegation) -> Result<Self, InvalidMessage> {
+        Ok(Self { to: stored.to.parse().field("delegation.to")?, term: Revision(stored.term) })
     }
 }
 
@@ -92,6 +108,7 @@ impl TryFrom<pb::Datacenter> for Datacenter {
         Ok(Self {
             health: health_from_stored(stored.health(), stored.since_unix_ms)?,
             spec: stored.spec.field("datacenter.spec")?.try_into()?,
+            delegation: stored.delegation.map(Delegation::try_from).transpose()?,
         })
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use kato_core::version::FIRST;
 use kato_core::{
     Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter,
-    DatacenterName, DatacenterSpec, Decision, Demand, Event, EventKind, Failover, Health, Instance,
-    InstanceId, Machine, MachineId, MachineName, MachineSpec, Market, MicroDollars, Offer, Order,
-    OrderId, Place, Placement, PutWorkload, Quote, Refusal, Resources, Revision, Settings, Source,
-    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict,
-    Workload, WorkloadName, WorkloadSpec,
+    DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind, Failover,
+    Health, Instance, InstanceId, Machine, MachineId, MachineName, MachineSpec, Market,
+    MicroDollars, Offer, Order, OrderId, Place, Placement, PutWorkload, Quote, Refusal, Resources,
+    Revision, Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
+    Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -268,6 +268,9 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         any::<u32>().prop_map(|to| Command::RaiseVersion { to }),
         (revision(), timing())
             .prop_map(|(expected, timing)| Command::SetTiming { expected, timing }),
+        (name(), revision(), name()).prop_map(|(datacenter, expected, to)| {
+            Command::Delegate { datacenter, expected, to }
+        }),
     ]
 }
 
@@ -326,7 +329,10 @@ pub(super) fn state() -> impl Strategy<Value = State> {
         time().prop_map(|since| Health::Suspected { since }),
         time().prop_map(|since| Health::Lost { since }),
     ];
-    let datacenters = vec((datacenter(), health), 0..3);
+    let delegation = (name(), revision()).prop_map(|(to, term)| Delegation { to, term });
+    let datacenter = (datacenter(), health, option::of(delegation))
+        .prop_map(|(spec, health, delegation)| Datacenter { spec, health, delegation });
+    let datacenters = vec(datacenter, 0..3);
     let suspension =
         (revision(), any::<bool>()).prop_map(|(since, over)| Suspension { since, over });
     let machines = vec((machine(), option::of(suspension)), 0..4);
@@ -349,9 +355,7 @@ pub(super) fn state() -> impl Strategy<Value = State> {
     (heads, datacenters, (machines, stopping), work).prop_map(
         |((revision, time, settings, agreed), datacenters, (machines, stopping), work)| {
             let (workloads, instances, orders, events) = work;
-            let datacenter = |(spec, health): (DatacenterSpec, Health)| {
-                (spec.name.clone(), Datacenter { spec, health })
-            };
+            let datacenter = |found: Datacenter| (found.spec.name.clone(), found);
             let machine = |(spec, suspended): (MachineSpec, Option<Suspension>)| {
                 (spec.id.clone(), Machine::new(spec, suspended))
             };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kato_core::{
     Arch, Candidate, CellSpec, Coordinates, Datacenter, DatacenterSpec, Decision, Event, EventKind,
-    Failover, Health, Instance, InstanceId, Machine, MachineId, MachineSpec, Market, MicroDollars,
-    Offer, Placement, Quote, Resources, Revision, Settings, Source, SpotPolicy, Spread, State,
-    Timestamp, Verdict, Workload, WorkloadName, WorkloadSpec,
+    Failover, Instance, InstanceId, Machine, MachineId, MachineSpec, Market, MicroDollars, Offer,
+    Placement, Quote, Resources, Revision, Settings, Source, SpotPolicy, Spread, State, Timestamp,
+    Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 
 /// Copies of each workload, and instances on each machine.
@@ -81,7 +81,7 @@ fn datacenter(label: &str) -> Datacenter {
         regions: [(name("ec2"), name("eu-west-1"))].into(),
         cells: [(name("cell-1"), CellSpec { machines_max: 100_000 })].into(),
     };
-    Datacenter { spec, health: Health::Up }
+    Datacenter::new(spec)
 }
 
 fn offer(label: &str) -> Offer {

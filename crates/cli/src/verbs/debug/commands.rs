@@ -65,6 +65,9 @@ fn described(command: &Command) -> (&'static str, String) {
             ("AttemptOrder", format!("{order} attempt {attempt}"))
         }
         Command::FailOrder { order, reason, .. } => ("FailOrder", format!("{order} ({reason})")),
+        Command::Delegate { datacenter, expected, to } => {
+            ("Delegate", format!("{datacenter} to {to}, after term {expected}"))
+        }
         Command::RaiseVersion { to } => ("RaiseVersion", to.to_string()),
         Command::SetTiming { timing, .. } => (
             "SetTiming",

@@ -45,7 +45,7 @@ impl World {
             regions: BTreeSet::new(),
             cells: BTreeMap::new(),
         };
-        state.datacenters.insert(spec.name.clone(), Datacenter { spec, health: Health::Up });
+        state.datacenters.insert(spec.name.clone(), Datacenter::new(spec));
         let mut instance = Instance::new("web@1".parse().unwrap());
         instance.placement = Some(Placement {
             cell: "cell-1.dub".parse::<CellId>().unwrap(),
