@@ -24,3 +24,4 @@ mod restart;
 mod rollout;
 mod session;
 mod singleton;
+mod stand_in;

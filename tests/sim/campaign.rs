@@ -17,7 +17,7 @@ use crate::scenario::Scenario;
 use crate::tally::{Count, Tally};
 
 /// What each run must have on average, so that a quiet one cannot pass for a good one.
-const LEAST: [(Count, u64); 10] = [
+const LEAST: [(Count, u64); 11] = [
     (Count::LeaderChanges, 5),
     (Count::Suspensions, 10),
     (Count::Losses, 1),
@@ -26,6 +26,7 @@ const LEAST: [(Count, u64); 10] = [
     (Count::Fences, 5),
     (Count::Crashes, 5),
     (Count::Snapshots, 1),
+    (Count::Delegations, 1),
     (Count::Calls, 300),
     (Count::SimulatedSeconds, 600),
 ];

@@ -45,6 +45,9 @@ pub(crate) enum Scenario {
     /// All round trips grow threefold in two minutes, and are what they were again: the timing follows both ways,
     /// and no singleton stops.
     Distance,
+    /// A coordinator is killed or frozen for minutes, its datacenter is not: a neighbour stands in, no singleton stops, and
+    /// it has its machines back when it returns.
+    Orphans,
 }
 
 impl Scenario {
@@ -55,6 +58,7 @@ impl Scenario {
             Self::Bridge => "bridge",
             Self::Succession => "succession",
             Self::Distance => "distance",
+            Self::Orphans => "orphans",
         }
     }
 
@@ -80,13 +84,14 @@ impl Scenario {
                 Self::Bridge => bridge(mesh, witness, trace)?,
                 Self::Succession => succession(mesh, witness, trace)?,
                 Self::Distance => distance(mesh, witness, trace)?,
+                Self::Orphans => orphans(mesh, witness, trace)?,
             }
             pass(mesh, witness, trace, PAUSE)?;
             let now = &witness.tally;
-            if matches!(self, Self::LeaderCrash | Self::Distance) {
+            if matches!(self, Self::LeaderCrash | Self::Distance | Self::Orphans) {
                 keep(now[Count::Fences] == before[Count::Fences], "a singleton was fenced")?;
             }
-            if matches!(self, Self::LeaderCrash | Self::QuorumLoss | Self::Distance) {
+            if !matches!(self, Self::Bridge | Self::Succession) {
                 keep(now[Count::Losses] == before[Count::Losses], "a datacenter was given up")?;
             }
             told += 1;
@@ -202,6 +207,36 @@ fn succession(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Resul
     let waits = mesh.timing().failover() * 6;
     pass(mesh, witness, trace, waits)?;
     cut(mesh, lost, &rest, false);
+    Ok(())
+}
+
+fn orphans(mesh: &mut SimMesh, witness: &mut Witness, trace: &Trace) -> Result<()> {
+    let gone = mesh.chance.usize(..mesh.datacenters.len());
+    let (name, host) = (mesh.datacenters[gone].name, mesh.datacenters[gone].host);
+    let frozen = mesh.chance.bool();
+    trace.note("scenario", format_args!("{name}'s coordinator is gone, frozen: {frozen}"));
+    if frozen {
+        mesh.world.freeze(host, true);
+    } else {
+        mesh.end_coordinator(gone, Death::Killed);
+    }
+    let datacenter = name.parse()?;
+    let own = |witness: &Witness| *witness.newest().state.served_by(&datacenter) == datacenter;
+    let away = Duration::from_millis(mesh.chance.u64(20_000..180_000));
+    pass(mesh, witness, trace, mesh.timing().failover() * 3)?;
+    if own(witness) {
+        bail!(Broken(format!("progress: nobody stands in for {name}'s coordinator")));
+    }
+    pass(mesh, witness, trace, away)?;
+    if frozen {
+        mesh.world.freeze(host, false);
+    } else {
+        mesh.world.start(host);
+    }
+    pass(mesh, witness, trace, PAUSE)?;
+    if !own(witness) {
+        bail!(Broken(format!("progress: {name}'s coordinator has not its machines back")));
+    }
     Ok(())
 }
 

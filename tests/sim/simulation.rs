@@ -22,7 +22,8 @@ const FLAWS: [(&str, Option<&str>); 5] = [
 ];
 
 /// Stories with one kind of fault, and the seeds of each.
-const SCENARIOS: [&str; 5] = ["leader-crash", "quorum-loss", "bridge", "succession", "distance"];
+const SCENARIOS: [&str; 6] =
+    ["leader-crash", "quorum-loss", "bridge", "succession", "distance", "orphans"];
 const SCENARIO_SEEDS: &str = "1..4";
 
 fn run(program: impl Into<PathBuf>, arguments: &[&str]) -> Output {

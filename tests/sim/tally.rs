@@ -17,6 +17,7 @@ pub(crate) enum Count {
     Crashes,
     Snapshots,
     Timings,
+    Delegations,
     Calls,
     SimulatedSeconds,
     SecondsToHeal,
@@ -24,7 +25,7 @@ pub(crate) enum Count {
 }
 
 /// All of it, in the order of the enumeration, with the words for people.
-const NAMES: [(Count, &str); 14] = [
+const NAMES: [(Count, &str); 15] = [
     (Count::LeaderChanges, "leader changes"),
     (Count::Suspensions, "machines suspended"),
     (Count::Losses, "datacenters lost"),
@@ -35,6 +36,7 @@ const NAMES: [(Count, &str); 14] = [
     (Count::Crashes, "crashes"),
     (Count::Snapshots, "snapshots installed"),
     (Count::Timings, "timings changed"),
+    (Count::Delegations, "coordinators stood in for"),
     (Count::Calls, "operators' calls"),
     (Count::SimulatedSeconds, "simulated seconds"),
     (Count::SecondsToHeal, "seconds to heal"),

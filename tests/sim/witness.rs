@@ -116,6 +116,11 @@ impl Witness {
         }
         let kept = |state: &State| state.agreed.map(|agreed| agreed.timing.rtt_ms_max);
         self.tally[Count::Timings] += u64::from(kept(before) != kept(after));
+        let stood_in = after.datacenters.iter().filter(|(name, found)| {
+            let news = before.datacenters.get(*name).is_some_and(|was| was.term() != found.term());
+            news && found.served_by() != *name
+        });
+        self.tally[Count::Delegations] += stood_in.count() as u64;
         let lost = |state: &State| {
             let lost = state.datacenters.iter();
             let lost = lost.filter(|(_, found)| matches!(found.health, Health::Lost { .. }));

@@ -68,6 +68,7 @@ pub const ACCESS: &[(&str, &[Who])] = &[
     ("/kato.mesh.v1.Reports/Report", MEMBERS),
     ("/kato.mesh.v1.Agents/Attach", MACHINES),
     ("/kato.mesh.v1.Agents/PushLog", MACHINES),
+    ("/kato.mesh.v1.Agents/Knock", MACHINES),
     ("/grpc.health.v1.Health/Check", ALL),
     ("/grpc.health.v1.Health/Watch", ALL),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", ALL),

@@ -14,7 +14,7 @@ use kato_raft::{Error, Mesh, View};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
-use crate::agents::Agents;
+use crate::agents::{Agents, Knocks};
 use crate::brake::Brake;
 use crate::peers::Peers;
 use crate::planner::Planner;
@@ -36,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) reports: Reports,
     pub(crate) agents: Agents,
+    pub(crate) knocks: Knocks,
     pub(crate) peers: Peers,
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) round_trips: RoundTrips,
@@ -49,8 +50,8 @@ pub(crate) struct Context {
 impl Context {
     /// A planner over a state.
     pub(crate) fn planner<'a>(&'a self, view: &'a View) -> Planner<'a> {
-        let datacenters = view.state.datacenters.keys();
-        let silent = self.reports.silent(datacenters, self.patience().silence, self.clock.boot());
+        let silence = self.patience().silence;
+        let silent = self.reports.silent(&view.state, silence, self.clock.boot());
         Planner { state: &view.state, catalogue: &self.catalogue, now: self.now(), silent }
     }
 

@@ -25,7 +25,7 @@ use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
 use crate::access::AccessLayer;
-use crate::agents::{AgentService, Agents, Leases, LogRelay};
+use crate::agents::{AgentService, Agents, Knocks, Leases, LogRelay};
 use crate::config::Config;
 use crate::context::{Context, World};
 use crate::peers::Peers;
@@ -109,6 +109,7 @@ impl Coordinator {
             reports: Reports::new(world.clock.boot()),
             clock: world.clock,
             agents: Agents::default(),
+            knocks: Knocks::default(),
             peers: Peers::new(transport),
             provider: world.provider,
             round_trips: RoundTrips::default(),

@@ -149,6 +149,10 @@ fn site(question: &Question, name: &DatacenterName) -> Site {
         waiting = waiting.saturating_sub(free);
         site.machines.push(Room { offer: Arc::clone(&machine.spec.offer), free: left });
     }
+    if datacenter.served_by() != name {
+        // Nobody is there to buy machines.
+        return site;
+    }
     let most = datacenter.spec.cells[&id.cell].machines_max as usize;
     let has = ledger.machines.len() + ledger.orders.len();
     site.machines_to_buy_max = u32::try_from(most.saturating_sub(has)).unwrap_or(u32::MAX);

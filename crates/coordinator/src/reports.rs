@@ -1,23 +1,23 @@
-//! What the coordinators tell each other about their datacenters, and when each was last heard. Every coordinator
+//! What the coordinators tell each other about the machines that they serve, and when each was last heard. Every coordinator
 //! holds all reports, so that a new leader starts with knowledge and any coordinator can answer a question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kato_core::{DatacenterName, InstanceId, MachineId, version};
+use kato_core::{Datacenter, DatacenterName, InstanceId, MachineId, State, version};
 use kato_proto::mesh_v1 as pb;
 
 use crate::agents::{RunState, Seen};
 use crate::brake::Brake;
 use crate::round_trips::RoundTrip;
 
-/// One datacenter's report, as received.
+/// One coordinator's report of the machines that it serves, as received.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     /// When, on this coordinator's boot clock.
     pub(crate) heard: Duration,
-    /// Its machines.
+    /// The machines.
     pub(crate) machines: BTreeMap<MachineId, MachineReport>,
     /// The brake that it holds as the leader.
     pub(crate) brake: Option<Brake>,
@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) round_trips: BTreeMap<DatacenterName, RoundTrip>,
     /// The longest round trip that its coordinator's timing allows for, in milliseconds.
     pub(crate) timing_rtt_ms_max: u64,
+    /// For how long its coordinator had not heard the others when the report was made.
+    pub(crate) silences: BTreeMap<DatacenterName, Duration>,
     /// Its coordinator's disk is almost full.
     pub(crate) disk_alarm: Option<pb::DiskAlarm>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct MachineReport {
     pub(crate) steady: BTreeMap<InstanceId, Duration>,
 }
 
-/// The latest report of each datacenter. Clones share it.
+/// The latest report of each coordinator, by its datacenter. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
     /// When this coordinator began to listen: nobody was silent before that.
@@ -59,19 +61,21 @@ impl Reports {
         Self { since, latest: Arc::default() }
     }
 
-    /// The datacenters that have not reported for longer than `silence`.
-    pub(crate) fn silent<'a>(
+    /// The datacenters of which nobody has reported for longer than `silence`.
+    pub(crate) fn silent(
         &self,
-        datacenters: impl Iterator<Item = &'a DatacenterName>,
+        state: &State,
         silence: Duration,
         now: Duration,
     ) -> BTreeSet<DatacenterName> {
         let latest = self.latest();
-        let silent = |name: &&DatacenterName| {
-            let heard = latest.get(*name).map_or(self.since, |report| report.heard);
+        let silent = |datacenter: &&Datacenter| {
+            let report = latest.get(datacenter.served_by());
+            let heard = report.map_or(self.since, |report| report.heard);
             now.saturating_sub(heard.max(self.since)) > silence
         };
-        datacenters.filter(silent).cloned().collect()
+        let silent = state.datacenters.values().filter(silent);
+        silent.map(|datacenter| datacenter.spec.name.clone()).collect()
     }
 
     fn latest(&self) -> MutexGuard<'_, BTreeMap<DatacenterName, Arc<Report>>> {
@@ -95,19 +99,21 @@ impl Reports {
 
 /// What the agents say about one instance at one epoch, if they have spoken of it.
 pub(crate) fn seen<'a>(
+    state: &State,
     reports: &'a BTreeMap<DatacenterName, Arc<Report>>,
     machine: &MachineId,
     instance: &InstanceId,
 ) -> Option<&'a Seen> {
-    machine_report(reports, machine)?.instances.get(instance)
+    machine_report(state, reports, machine)?.instances.get(instance)
 }
 
-/// What was reported of one machine.
+/// What was reported of one machine, by the coordinator that serves it.
 pub(crate) fn machine_report<'a>(
+    state: &State,
     reports: &'a BTreeMap<DatacenterName, Arc<Report>>,
     machine: &MachineId,
 ) -> Option<&'a MachineReport> {
-    reports.get(&machine.cell.datacenter)?.machines.get(machine)
+    reports.get(state.served_by(&machine.cell.datacenter))?.machines.get(machine)
 }
 
 impl Report {
@@ -126,12 +132,16 @@ impl Report {
             };
             Some((id, report))
         };
+        let silence = |message: pb::Silence| {
+            Some((message.datacenter.parse().ok()?, Duration::from_millis(message.silent_ms)))
+        };
         Self {
             heard,
             machines: message.machines.into_iter().filter_map(machine).collect(),
             brake: message.brake.as_ref().and_then(Brake::from_wire),
             round_trips: message.round_trips.into_iter().filter_map(RoundTrip::from_wire).collect(),
             timing_rtt_ms_max: message.timing_rtt_ms_max,
+            silences: message.silences.into_iter().filter_map(silence).collect(),
             disk_alarm: message.disk_alarm,
             knows: message.knows.max(version::FIRST),
         }
@@ -186,7 +196,7 @@ mod tests {
             reports.take(datacenter.clone(), report);
             let machine = MACHINE.parse().unwrap();
             let all = reports.all();
-            let found = machine_report(&all, &machine).unwrap();
+            let found = machine_report(&State::default(), &all, &machine).unwrap();
             found.steady.get(&"web@1".parse().unwrap()).map(Duration::as_secs)
         };
         assert_eq!(steady(report(1, |_| {})), Some(1));

@@ -18,6 +18,9 @@ pub(crate) struct Patience {
     pub(crate) report: Duration,
     /// A coordinator that was not heard for this long is suspected.
     pub(crate) silence: Duration,
+    /// A coordinator that nobody has heard for this long is gone, and a neighbour may stand in for it: sooner than it is
+    /// suspected, so that its machines keep their leases.
+    pub(crate) gone: Duration,
     /// A machine whose agent was not heard for this long, by a coordinator that is heard, is suspected.
     pub(crate) machine_silence: Duration,
 }
@@ -29,6 +32,7 @@ impl From<Timing> for Patience {
             lease: failover * 3,
             report: (failover / 4).min(Duration::from_secs(1)),
             silence: failover.max(Duration::from_secs(2)),
+            gone: failover.max(Duration::from_secs(2)) / 2,
             machine_silence: failover.max(Duration::from_secs(2)) * 2,
         }
     }
@@ -61,6 +65,7 @@ mod tests {
             let waits = [patience.lease, patience.silence, patience.machine_silence, over];
             let expected = [lease_ms, silence_ms, machine_silence_ms, over_ms];
             assert_eq!(waits.map(|wait| wait.as_millis()), expected, "{rtt_ms} ms");
+            assert!(patience.report * 2 < patience.gone, "nor does one make a neighbour stand in");
             assert!(patience.report * 3 <= patience.silence, "a lost report is no silence");
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// How long a datacenter has been silent, if it was ever heard.
+    /// How long a datacenter's coordinator has been silent, if it was ever heard.
     pub(crate) fn silent(&self, name: &DatacenterName) -> Option<Duration> {
         self.reports.get(name).map(|report| self.now.saturating_sub(report.heard))
     }
@@ -87,12 +87,13 @@ impl Whole<'_> {
             machines: count(self.state.machines_of(&spec.name).count()),
             instances: count(self.state.instances.values().filter(here).count()),
             silent_ms: self.silent(&spec.name).map(millis),
+            served_by: datacenter.served_by().to_string(),
         }
     }
 
     pub(crate) fn machine(&self, machine: &Machine) -> pb::Machine {
         let id = &machine.spec.id;
-        let report = self.reports.get(&id.cell.datacenter);
+        let report = self.reports.get(self.state.served_by(&id.cell.datacenter));
         let fresh = report.filter(|report| self.now.saturating_sub(report.heard) <= self.silence);
         let known = fresh.and_then(|report| report.machines.get(id));
         let here = |instance: &&Instance| {

@@ -145,6 +145,15 @@ impl Mesh {
         answer.map(|list: v1::ListMachinesResponse| list.machines).unwrap_or_default()
     }
 
+    pub(crate) fn datacenter(&self, name: &str) -> v1::Datacenter {
+        until("the mesh tells of its datacenters", || {
+            let answer = self.ask(&["get", "datacenters", "-o", "json", "--timeout", "3s"]);
+            let mut all = answer.map(|list: v1::ListDatacentersResponse| list.datacenters)?;
+            all.retain(|datacenter| datacenter.name == name);
+            all.pop()
+        })
+    }
+
     pub(crate) fn status(&self) -> v1::GetStatusResponse {
         until("the mesh tells its status", || {
             self.ask(&["status", "-o", "json", "--timeout", "3s"])

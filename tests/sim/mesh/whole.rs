@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kato_core::InstanceId;
+use kato_core::{Datacenter, DatacenterName, InstanceId};
 use kato_raft::Timing;
 
 use super::{Machine, SimMesh};
@@ -48,6 +48,10 @@ impl SimMesh {
             }
         }
         let state = &newest.state;
+        let away = |(name, found): &(&DatacenterName, &Datacenter)| found.served_by() != *name;
+        if let Some((name, _)) = state.datacenters.iter().find(away) {
+            return Some(format!("the coordinator of {name} has not its machines back"));
+        }
         if let Some((id, _)) = state.machines.iter().find(|(_, found)| found.suspended.is_some()) {
             return Some(format!("{id} is suspended"));
         }

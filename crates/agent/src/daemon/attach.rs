@@ -1,4 +1,4 @@
-//! The stream to the coordinator: opened, kept, opened again after a pause that grows and varies, so that a thousand
+//! The stream to the coordinator that serves this machine: opened, kept, opened again after a pause that grows and varies, so that a thousand
 //! agents do not come back in one moment.
 
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use kato_net::{Expect, MESSAGE_BYTES_MAX, Role, Timeouts, Transport, channel};
+use kato_net::Transport;
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as ToCoordinator;
 use kato_proto::mesh_v1::agents_client::AgentsClient;
@@ -18,13 +18,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use super::served::Coordinator;
 use super::{Shared, logs, wire};
 
 /// Messages that may wait for the coordinator.
 const OUTBOX_MAX: usize = 64;
-/// The first and the longest pause between two tries.
+/// The first and the longest pause between two tries. A lease may be as short as five seconds: a coordinator that was
+/// away for a few must be found again before that is over.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long connecting may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Between two requests for the lease; also the agent's sign of life.
 const LEASE_EVERY: Duration = Duration::from_secs(1);
 /// The shortest time between two statuses.
@@ -33,39 +37,40 @@ const STATUS_PACE: Duration = Duration::from_millis(50);
 pub(super) async fn run(
     shared: Shared,
     transport: Arc<dyn Transport>,
-    coordinator: String,
     shutdown: CancellationToken,
 ) {
-    let datacenter = shared.machine.id.cell.datacenter.clone();
-    let expect = Expect::Role(Role::Coordinator(datacenter));
-    let timeouts = Timeouts { connect: PAUSE_MAX, keepalive: Duration::from_secs(2) };
-    let channel = channel(transport, coordinator.clone(), expect, timeouts);
-    // Every list of assignments has the unit of every instance in it.
-    let client = AgentsClient::new(channel)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let mut pause = PAUSE_FIRST;
+    let mut served = shared.served.watch();
     loop {
-        let began = shared.clock.boot();
-        let ended = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            ended = attach(&shared, client.clone()) => ended,
-        };
-        let lasted = shared.clock.boot().saturating_sub(began);
-        pause = if lasted > PAUSE_MAX { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
-        let reason = ended.err().map(|status| describe(&status)).unwrap_or_default();
-        tracing::info!(coordinator, reason, ?pause, "not attached");
+        let by = served.borrow_and_update().by().clone();
+        let moved = served.wait_for(|now| *now.by() != by);
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(vary(pause, &shared)) => {}
+            moved = moved => if moved.is_err() { return },
+            () = keep_attached(&shared, &transport, &by) => {}
         }
     }
 }
 
+/// Attaches to one coordinator again and again.
+async fn keep_attached(shared: &Shared, transport: &Arc<dyn Transport>, by: &Coordinator) {
+    // Every list of assignments has the unit of every instance in it.
+    let client = by.dial(transport, CONNECT_MAX);
+    let coordinator = &by.address;
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let began = shared.clock.boot();
+        let ended = attach(shared, client.clone()).await;
+        let lasted = shared.clock.boot().saturating_sub(began);
+        pause = if lasted > PAUSE_MAX { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
+        let reason = ended.err().map(|status| describe(&status)).unwrap_or_default();
+        tracing::info!(coordinator, reason, ?pause, "not attached");
+        tokio::time::sleep(vary(pause, shared)).await;
+    }
+}
+
 /// Between half of the pause and all of it, by the machine's name and the time: no generator is needed for that.
-fn vary(pause: Duration, shared: &Shared) -> Duration {
+pub(super) fn vary(pause: Duration, shared: &Shared) -> Duration {
     let name = shared.machine.id.to_string();
     let sum: u32 = name.bytes().map(u32::from).sum();
     let moment = shared.clock.boot().subsec_micros();
@@ -73,7 +78,7 @@ fn vary(pause: Duration, shared: &Shared) -> Duration {
 }
 
 /// A status with what lies beneath it, for the log.
-fn describe(status: &Status) -> String {
+pub(super) fn describe(status: &Status) -> String {
     let mut text = status.message().to_owned();
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
@@ -127,6 +132,7 @@ async fn listen(
         match message.message {
             Some(FromCoordinator::Assignments(assignments)) => take(shared, assignments),
             Some(FromCoordinator::Grant(grant)) => shared.grants.take(&grant),
+            Some(FromCoordinator::Served(served)) => shared.served.take(served),
             Some(FromCoordinator::Log(request)) => {
                 let (engine, client) = (Arc::clone(&shared.engine), client.clone());
                 pushing.push(Box::pin(logs::push(engine, client, request)));
@@ -136,8 +142,13 @@ async fn listen(
     }
 }
 
-/// Takes new assignments, unless later ones were seen.
+/// Takes new assignments, unless later ones were seen, or they are from before the term of whoever serves this machine:
+/// a coordinator that does not know of it yet may have sent them.
 fn take(shared: &Shared, message: pb::Assignments) {
+    let term = shared.served.term();
+    if message.revision < term {
+        return tracing::info!(message.revision, term, "assignments of an earlier term");
+    }
     let wanted = match wire::wanted(message) {
         Ok(wanted) => wanted,
         Err(error) => return tracing::error!(%error, "assignments that make no sense"),

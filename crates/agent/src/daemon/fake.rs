@@ -1,6 +1,7 @@
 //! What the daemon's tests share: an engine without processes, and a clock that moves with tokio's.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_stream::wrappers::WatchStream;
 
+use super::served::{Coordinator, Served};
 use super::{Failures, Grants, Shared};
 
 /// Runs one instance, as soon as it has room.
@@ -109,14 +111,19 @@ pub(super) fn one(instance: &InstanceId, epoch: u64, state: RunState) -> Statuse
 
 /// What tasks share, with nothing wanted yet.
 pub(super) fn shared(engine: &Arc<Engine>) -> Shared {
+    let machine = machine();
+    let home = Coordinator::new(&machine.id, "dub:1".to_owned());
+    // Nothing is written before somebody says something.
+    let directory = Path::new("/nonexistent");
     Shared {
         engine: Arc::clone(engine) as Arc<dyn UnitEngine>,
         clock: Arc::new(Moved(Instant::now())),
         wanted: Arc::new(watch::Sender::new(None)),
         settled: Arc::default(),
         grants: Grants::new(1),
+        served: Served::load(directory, home).unwrap(),
         failures: Failures::default(),
-        machine: Arc::new(machine()),
+        machine: Arc::new(machine),
     }
 }
 

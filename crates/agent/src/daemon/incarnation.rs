@@ -5,11 +5,12 @@
 //! machine whose disk was replaced, and with it the last number, comes back with a larger one all the same. Nothing is
 //! promised by that: where its clock is wrong too it is refused, as any machine with an older number is.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
+use std::{fs, io};
 
 use kato_core::Timestamp;
+
+use super::durable;
 
 const FILE: &str = "incarnation";
 
@@ -25,12 +26,7 @@ pub(super) fn next(directory: &Path, now: Timestamp) -> io::Result<u64> {
         Err(error) => return Err(error),
     };
     let next = (last + 1).max(now.0 / 1_000);
-    let unfinished = path.with_extension("tmp");
-    let mut file = File::create(&unfinished)?;
-    write!(file, "{next}")?;
-    file.sync_all()?;
-    fs::rename(&unfinished, &path)?;
-    File::open(directory)?.sync_all()?;
+    durable::write(directory, FILE, &next.to_string())?;
     Ok(next)
 }
 

@@ -20,6 +20,8 @@ pub(super) type Deadlines = BTreeMap<(InstanceId, u64), Duration>;
 pub(super) struct Grants {
     deadlines: Arc<watch::Sender<Deadlines>>,
     pending: Arc<Mutex<Pending>>,
+    /// How long the last one held.
+    lease: Arc<watch::Sender<Option<Duration>>>,
 }
 
 struct Pending {
@@ -33,7 +35,7 @@ impl Grants {
     pub(super) fn new(incarnation: u64) -> Self {
         let pending = Pending { last: incarnation << 32, sent: BTreeMap::new() };
         let deadlines = Arc::new(watch::Sender::default());
-        Self { deadlines, pending: Arc::new(Mutex::new(pending)) }
+        Self { deadlines, pending: Arc::new(Mutex::new(pending)), lease: Arc::default() }
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -62,12 +64,19 @@ impl Grants {
             pending.sent.retain(|nonce, _| *nonce > grant.nonce);
             sent
         };
-        let deadline = sent + Duration::from_millis(grant.lease_ms);
+        let lease = Duration::from_millis(grant.lease_ms);
+        let deadline = sent + lease;
+        self.lease.send_replace(Some(lease));
         let granted = grant.singletons.iter().filter_map(|singleton| {
             let instance: InstanceId = singleton.instance.parse().ok()?;
             Some(((instance, singleton.epoch), deadline))
         });
         self.deadlines.send_replace(granted.collect());
+    }
+
+    /// Follows how long each grant holds: a new value for every grant.
+    pub(super) fn leases(&self) -> watch::Receiver<Option<Duration>> {
+        self.lease.subscribe()
     }
 
     /// Follows the grants.

@@ -1,16 +1,19 @@
-//! The agent's daemon: keeps one stream to its coordinator, makes the machine run what it was assigned, and says how
-//! that goes. When the coordinator is gone everything that runs goes on running, singletons past their lease
-//! excepted.
+//! The agent's daemon: keeps one stream to the coordinator that serves it, makes the machine run what it was assigned, and
+//! says how that goes. When that coordinator is gone it asks its neighbours to stand in; everything that runs goes on running
+//! meanwhile, singletons past their lease excepted.
 
 mod attach;
 mod config;
+mod durable;
 mod failures;
 #[cfg(test)]
 mod fake;
 mod incarnation;
+mod knock;
 mod lease;
 mod logs;
 mod reconcile;
+mod served;
 mod wire;
 
 use std::convert::Infallible;
@@ -31,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Config, ConfigError};
 use failures::Failures;
 use lease::Grants;
+use served::{Coordinator, Served};
 use wire::Wanted;
 
 /// How long tasks have to end.
@@ -75,6 +79,8 @@ struct Shared {
     /// machine may start a singleton on the strength of it. Only the reconcile loop, which starts everything, sets it.
     settled: Arc<watch::Sender<u64>>,
     grants: Grants,
+    /// Who serves this machine.
+    served: Served,
     /// What the engine could not start.
     failures: Failures,
     machine: Arc<MachineSpec>,
@@ -107,23 +113,23 @@ impl Daemon {
         let failed = |source| Error::Directory { path: path.clone(), source };
         let incarnation = incarnation::next(path, clock.wall()).map_err(failed)?;
         let machine = Arc::new(self.config.machine(incarnation));
+        let home = Coordinator::new(&machine.id, self.config.coordinator.clone());
+        let served = Served::load(path, home).map_err(failed)?;
         let shared = Shared {
             engine,
             clock,
             wanted: Arc::new(watch::Sender::new(None)),
             settled: Arc::default(),
             grants: Grants::new(incarnation),
+            served,
             failures: Failures::default(),
             machine,
         };
         let tasks = Tasks::new();
-        let attaching = attach::run(
-            shared.clone(),
-            transport,
-            self.config.coordinator.clone(),
-            tasks.shutdown(),
-        );
+        let attaching = attach::run(shared.clone(), Arc::clone(&transport), tasks.shutdown());
         tasks.spawn("attach", OnError::Stop, never_fails(attaching));
+        let knocking = knock::run(shared.clone(), transport, tasks.shutdown());
+        tasks.spawn("knock", OnError::Stop, never_fails(knocking));
         let reconciling = reconcile::run(shared, tasks.shutdown());
         tasks.spawn("reconcile", OnError::Stop, never_fails(reconciling));
         let stop = tasks.shutdown();

@@ -128,6 +128,13 @@ impl Agents for Coordinator {
     ) -> Result<Response<pb::PushLogResponse>, Status> {
         Err(Status::unimplemented("there are no logs"))
     }
+
+    async fn knock(
+        &self,
+        _: Request<pb::KnockRequest>,
+    ) -> Result<Response<pb::KnockResponse>, Status> {
+        Err(Status::unimplemented("nobody knocks"))
+    }
 }
 
 /// The agent's configuration file.

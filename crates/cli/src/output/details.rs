@@ -210,10 +210,15 @@ pub(crate) fn datacenter(
     let silent = datacenter.silent_ms.map(std::time::Duration::from_millis);
     let heard =
         silent.map_or_else(|| "never".to_owned(), |s| format!("{} ago", super::units::age(s)));
+    let stands_in = lists::stand_in(datacenter).map(|by| {
+        let text = format!("the coordinator of {by}, while its own is gone; orders wait");
+        paint(WARN, &text)
+    });
     let fields = Fields::default()
         .with("Datacenter", paint(STRONG, &plain(&datacenter.name)))
         .with("Health", lists::health_text(datacenter, now))
         .with("Coordinator", format!("{}, last heard {heard}", plain(&datacenter.address)))
+        .with("Served by", stands_in.unwrap_or_default())
         .with("Location", place)
         .with("Regions", regions.collect::<Vec<_>>().join(", "))
         .with("Instances", datacenter.instances.to_string());

@@ -120,7 +120,7 @@ fn machine_state(machine: &Machine) -> Cell {
 pub(super) fn machine_state_text(machine: &Machine) -> String {
     match (machine.suspended, machine.connected) {
         (true, _) => paint(BAD, "suspended: it gets no leases"),
-        (false, false) => paint(WARN, "its agent is not connected to its coordinator"),
+        (false, false) => paint(WARN, "its agent is not connected to a coordinator"),
         (false, true) => paint(GOOD, "up"),
     }
 }
@@ -151,10 +151,21 @@ pub(crate) fn datacenters(all: &[Datacenter], now: Timestamp, wide: bool) -> Tab
     )
 }
 
+/// The datacenter whose coordinator serves this one's machines, while its own is gone.
+pub(super) fn stand_in(datacenter: &Datacenter) -> Option<String> {
+    let by = &datacenter.served_by;
+    (!by.is_empty() && *by != datacenter.name).then(|| super::plain(by))
+}
+
 /// How a datacenter is, and for how long where it is not well.
 pub(super) fn health(datacenter: &Datacenter, now: Timestamp) -> Cell {
     let (word, style) = match datacenter.health() {
-        Health::Up => return Cell::styled("up", GOOD),
+        Health::Up => {
+            return match stand_in(datacenter) {
+                Some(by) => Cell::styled(format!("up, served by {by}"), WARN),
+                None => Cell::styled("up", GOOD),
+            };
+        }
         Health::Suspected => ("suspected", WARN),
         Health::Lost => ("lost", BAD),
         Health::Unspecified => return "-".into(),

@@ -4,7 +4,7 @@ use kato_core::Timestamp;
 use kato_proto::v1::{Datacenter, GetStatusResponse, Health, Member};
 
 use super::details::Fields;
-use super::lists::health;
+use super::lists::{health, stand_in};
 use super::plain;
 use super::style::{BAD, PLAIN, STRONG, WARN, paint};
 use super::table::{Cell, Table};
@@ -220,7 +220,7 @@ fn sites(status: &GetStatusResponse, datacenters: &[Datacenter], now: Timestamp)
 fn health_seen(member: Option<&Member>, datacenter: Option<&Datacenter>, now: Timestamp) -> Cell {
     let Some(datacenter) = datacenter else { return "-".into() };
     let silent = member.is_some_and(|member| !member.heard);
-    if silent && datacenter.health() == Health::Up {
+    if silent && datacenter.health() == Health::Up && stand_in(datacenter).is_none() {
         return Cell::styled("not heard", BAD);
     }
     health(datacenter, now)

@@ -184,6 +184,7 @@ pub(crate) fn datacenters() -> Vec<Datacenter> {
         machines: 1,
         instances: 2,
         silent_ms,
+        served_by: name.to_owned(),
     };
     vec![
         datacenter("dub", "eu-west-1", Health::Up, Some(0)),

@@ -81,6 +81,11 @@ fn overviews() {
     let mut older = GetStatusResponse { mesh_version: 2, ..well.clone() };
     older.members[1].knows = 2;
     assert_snapshot!("status_older_member", show(&older));
+    let mut orphaned = well.clone();
+    (orphaned.members[1].silent_ms, orphaned.members[1].heard) = (Some(95_000), false);
+    let mut datacenters = sample::datacenters();
+    datacenters[1].served_by = "dub".to_owned();
+    assert_snapshot!("status_stood_in", text(&overview::overview(&orphaned, &datacenters, NOW)));
     let mut full = well.clone();
     full.members[0].disk_alarm = Some(DiskAlarm {
         free_bytes: 12 << 20,

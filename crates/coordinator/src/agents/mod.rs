@@ -1,9 +1,11 @@
-//! The machines of this datacenter, as their agents speak of them: who is attached, what runs, what was settled.
+//! The machines that this coordinator serves, as their agents speak of them: who is attached, what runs, what was settled.
 //! Fine state, which never enters the log.
 
+mod knocks;
 mod lease;
 mod logs;
 mod seen;
+mod served;
 mod service;
 mod session;
 
@@ -15,6 +17,7 @@ use kato_core::{InstanceId, MachineId, Revision};
 use kato_proto::mesh_v1 as pb;
 use tokio::sync::{Notify, mpsc};
 
+pub(crate) use knocks::Knocks;
 pub(crate) use lease::Leases;
 pub(crate) use logs::LogRelay;
 pub(crate) use seen::{RunState, Seen};
@@ -109,6 +112,15 @@ impl Agents {
         table.machines.insert(machine, attached);
         self.shared.changed.notify_one();
         (session, messages)
+    }
+
+    /// A machine is served by another coordinator from here on.
+    fn forget(&self, machine: &MachineId, session: u64) {
+        let mut table = self.table();
+        if table.machines.get(machine).is_some_and(|found| found.session == session) {
+            table.machines.remove(machine);
+            self.shared.changed.notify_one();
+        }
     }
 
     /// Notes what an agent said, unless a newer stream of its machine is open.

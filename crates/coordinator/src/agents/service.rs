@@ -2,20 +2,26 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use kato_core::{Command, MachineId, MachineSpec};
+use kato_core::{Command, DatacenterName, MachineId, MachineSpec, Revision};
 use kato_net::task::{OnError, Tasks};
 use kato_net::{Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message;
+use kato_raft::View;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::served::served;
 use super::session::Session;
 use super::{Leases, LogRelay, Seen};
 use crate::context::Context;
 use crate::status;
+
+/// How long an answer waits for news of who serves a machine.
+const NEWS_WAIT: Duration = Duration::from_secs(1);
 
 /// Answers agents.
 pub(crate) struct AgentService {
@@ -33,6 +39,23 @@ fn caller<T>(request: &Request<T>) -> Result<MachineId, Status> {
     }
 }
 
+impl AgentService {
+    /// Whether this coordinator serves a datacenter's machines. Another one may have sent the agent here before this one
+    /// knows of it.
+    async fn is_served_here(&self, home: &DatacenterName) -> Result<(), Status> {
+        let own = &self.context.datacenter;
+        let mut views = self.context.mesh.watch();
+        let here = views.wait_for(|view| view.state.served_by(home) == own);
+        if matches!(tokio::time::timeout(NEWS_WAIT, here).await, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let view = self.context.mesh.stale();
+        let by = view.state.served_by(home);
+        let text = format!("this is the coordinator of {own}, that of {by} serves {home}");
+        Err(status::because(Code::FailedPrecondition, "OTHER_DATACENTER", text))
+    }
+}
+
 fn unread() -> Status {
     status::because(Code::Cancelled, "NOT_READ", "nobody reads this log any more")
 }
@@ -46,10 +69,7 @@ impl pb::agents_server::Agents for AgentService {
         request: Request<Streaming<pb::AgentMessage>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let machine = caller(&request)?;
-        if machine.cell.datacenter != self.context.datacenter {
-            let text = format!("this is the coordinator of {}", self.context.datacenter);
-            return Err(status::because(Code::FailedPrecondition, "OTHER_DATACENTER", text));
-        }
+        self.is_served_here(&machine.cell.datacenter).await?;
         let mut messages = request.into_inner();
         let first = messages.message().await?.and_then(|message| message.message);
         let Some(Message::Hello(hello)) = first else {
@@ -78,6 +98,24 @@ impl pb::agents_server::Agents for AgentService {
             Ok::<(), Status>(())
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox).map(Ok))))
+    }
+
+    async fn knock(
+        &self,
+        request: Request<pb::KnockRequest>,
+    ) -> Result<Response<pb::KnockResponse>, Status> {
+        let home = caller(&request)?.cell.datacenter;
+        let known = Revision(request.get_ref().term);
+        self.context.knocks.note(home.clone(), self.context.clock.boot());
+        let mut views = self.context.mesh.watch();
+        let is_news = |view: &View| {
+            let found = view.state.datacenters.get(&home);
+            found.is_some_and(|found| found.term() > known)
+        };
+        // Without news the answer says what was known before.
+        drop(tokio::time::timeout(NEWS_WAIT, views.wait_for(is_news)).await);
+        let served = served(&self.context.mesh.stale().state, &home);
+        Ok(Response::new(pb::KnockResponse { served }))
     }
 
     async fn push_log(

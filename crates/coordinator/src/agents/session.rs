@@ -11,6 +11,7 @@ use kato_raft::Error;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
+use super::served::served;
 use super::{Leases, Seen};
 use crate::context::{Context, DEADLINE};
 
@@ -52,11 +53,25 @@ impl Session {
         };
         let reason = ended.err().map(|status| status.message().to_owned());
         tracing::info!(machine = %self.machine, reason, "an agent is gone");
-        self.update(|attached| attached.outbox = None);
+        if self.serves(&self.context.mesh.stale().state) {
+            self.update(|attached| attached.outbox = None);
+        } else {
+            self.context.agents.forget(&self.machine, self.number);
+        }
+    }
+
+    /// Whether this coordinator serves the machine.
+    fn serves(&self, state: &State) -> bool {
+        state.served_by(&self.machine.cell.datacenter) == &self.context.datacenter
     }
 
     fn update(&self, update: impl FnOnce(&mut super::Attached)) {
         self.context.agents.update(&self.machine, self.number, update);
+    }
+
+    /// Sends to the agent; tells whether there was room.
+    fn say(&self, message: ToAgent) -> bool {
+        self.context.agents.send(&self.machine, message)
     }
 
     fn hear(&self, message: pb::AgentMessage, told: &watch::Sender<Revision>) {
@@ -117,8 +132,9 @@ impl Session {
         }
     }
 
-    /// Sends the machine's assignments, now and whenever they change. The first list waits for a linearizable read:
-    /// a coordinator that has just started may not have applied all that it told the agent before.
+    /// Says who serves the machine and sends its assignments, now and whenever they change, until another coordinator
+    /// serves it. The first list waits for a linearizable read: a coordinator that has just started may not have
+    /// applied all that it told the agent before.
     async fn assign(&self) {
         let mut views = self.context.mesh.watch();
         while let Err(error) = self.context.mesh.read(DEADLINE).await {
@@ -127,13 +143,22 @@ impl Session {
             }
             tracing::info!(machine = %self.machine, %error, "assignments wait for the mesh");
         }
-        let mut sent = None;
+        let (mut sent, mut told) = (None, None);
         loop {
             let view = views.borrow_and_update().clone();
+            let served = served(&view.state, &self.machine.cell.datacenter);
+            if told != served
+                && served.clone().is_some_and(|served| self.say(ToAgent::Served(served)))
+            {
+                told = served;
+            }
+            if !self.serves(&view.state) {
+                return;
+            }
             let wanted = wanted(&view.state, &self.machine);
             if sent.as_ref() != Some(&wanted) {
                 let message = assignments(&view.state, &wanted);
-                if self.context.agents.send(&self.machine, ToAgent::Assignments(message)) {
+                if self.say(ToAgent::Assignments(message)) {
                     sent = Some(wanted);
                 }
             }

@@ -1,4 +1,4 @@
-//! Picks a machine of this datacenter for what was placed here. The mesh chose the cell; which machine in it is the
+//! Picks a machine for what was placed in a datacenter that this coordinator serves. The mesh chose the cell; which machine in it is the
 //! datacenter's own choice.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ pub(super) const REFUSAL_MS: u64 = 30_000;
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut wake = Wake::new(&context, PERIOD, shutdown);
     while let Some((view, _)) = wake.next().await {
-        let commands = decide(&view.state, &context.datacenter);
+        let served = view.state.serving(&context.datacenter);
+        let commands = served.flat_map(|name| decide(&view.state, name)).collect();
         context.commit("picking machines", commands).await;
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, Flaw, Health, Machine, MachineId, Revision, State, Timestamp,
+    Command, Datacenter, DatacenterName, Flaw, Health, Machine, MachineId, Revision, State,
+    Timestamp,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ pub(super) struct Memory {
     suspended: BTreeMap<MachineId, (Revision, Duration)>,
     /// When each machine was first seen without one: a report from before says nothing about it.
     leased: BTreeMap<MachineId, Duration>,
+    /// When each datacenter was first seen to be served by whoever serves it now: its agents need a moment to get
+    /// there.
+    served: BTreeMap<DatacenterName, (Revision, Duration)>,
 }
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
@@ -95,6 +99,12 @@ impl Memory {
             still.insert(id.clone(), known.copied().unwrap_or((suspended.since, now)));
         }
         (self.suspended, self.leased) = (still, leased);
+        let served = |(name, datacenter): (&DatacenterName, &Datacenter)| {
+            let term = datacenter.term();
+            let known = self.served.get(name).filter(|(known, _)| *known == term);
+            (name.clone(), known.copied().unwrap_or((term, now)))
+        };
+        self.served = state.datacenters.iter().map(served).collect();
     }
 
     /// A mistake: counts a wait from the time of day at which the datacenter was suspected.
@@ -115,7 +125,8 @@ impl Memory {
 
     /// How long the agent of a machine that gets leases has been silent, by its coordinator's report.
     fn silence(&self, id: &MachineId, report: &Report, now: Duration) -> Option<Duration> {
-        let since = *self.leased.get(id)?;
+        let (_, served) = self.served.get(&id.cell.datacenter)?;
+        let since = (*self.leased.get(id)?).max(*served);
         let silent = report.machines.get(id)?.silent + now.saturating_sub(report.heard);
         Some(silent.min(now.saturating_sub(since)))
     }
@@ -146,18 +157,22 @@ pub(super) fn decide(
     }
     let lease = state.lease_ms_max().map_or(patience.lease, Duration::from_millis);
     let mut commands = Vec::new();
-    for name in state.datacenters.keys() {
+    for (name, datacenter) in &state.datacenters {
+        let report = reports.get(datacenter.served_by());
         let leased = state.machines_of(name).filter(|machine| machine.suspended.is_none());
         let leased: Vec<MachineId> = leased.map(|machine| machine.spec.id.clone()).collect();
-        let silence = memory.silence_of(reports.get(name), now);
+        let silence = memory.silence_of(report, now);
         if silence > patience.silence {
             if !leased.is_empty() {
                 let seconds = silence.as_secs_f64();
-                let reason = format!("the coordinator of {name} was silent for {seconds:.1} s");
+                let by = datacenter.served_by();
+                let stands_in = if by == name { "" } else { ", which stood in," };
+                let reason =
+                    format!("the coordinator of {by}{stands_in} was silent for {seconds:.1} s");
                 commands.push(Command::Suspend { machines: leased, reason });
             }
         } else {
-            commands.extend(silent_machines(reports.get(name), &leased, memory, patience, now));
+            commands.extend(silent_machines(report, &leased, memory, patience, now));
         }
     }
     let waiting = state
@@ -182,7 +197,7 @@ fn brake(
     now: Duration,
 ) -> Option<Brake> {
     let dark = |name: &&DatacenterName| {
-        let report = reports.get(*name);
+        let report = reports.get(state.served_by(name));
         let machines = || state.machines_of(name);
         let gone = |machine: &Machine| {
             let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));

@@ -9,6 +9,7 @@ mod order;
 mod place;
 mod register;
 mod report;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -45,6 +46,7 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
     spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
     spawn("disk", boxed(disk::run(context.clone(), shutdown.clone())));
+    spawn("stand in", boxed(stand_in::run(context.clone(), shutdown.clone())));
     spawn("version", boxed(version::run(context.clone(), shutdown.clone())));
     tasks.spawn("timing", OnError::Stop, timing::run(context.clone(), shutdown));
 }

@@ -1,4 +1,4 @@
-//! Turns this datacenter's orders into machines. Each attempt is committed before the provider is asked, and its
+//! Turns this datacenter's orders into machines, and gives up those that wait too long for another coordinator. Each attempt is committed before the provider is asked, and its
 //! number is part of the token, so that a coordinator that crashed in between asks for the same machine.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,14 +33,15 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut waiting = Waiting::default();
     while let Some((view, _)) = wake.next().await {
         let now = context.clock.boot();
-        waiting.see(&view.state, &context.datacenter, now);
+        let served: BTreeSet<&DatacenterName> = view.state.serving(&context.datacenter).collect();
+        waiting.see(&view.state, &served, now);
         if !waiting.since.is_empty() {
-            pass(&context, &view.state, &waiting.overdue(now)).await;
+            pass(&context, &view.state, &served, &waiting.overdue(now)).await;
         }
     }
 }
 
-/// When each order of this datacenter was first seen, on its own boot clock: the leader's stamp on an order and this
+/// When each order of the datacenters that are served here was first seen, on this coordinator's own boot clock: the leader's stamp on an order and this
 /// coordinator's time of day are not compared.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -48,10 +49,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn see(&mut self, state: &State, datacenter: &DatacenterName, now: Duration) {
-        let own = state.orders.iter().filter(|(_, order)| order.cell.datacenter == *datacenter);
+    pub(super) fn see(&mut self, state: &State, served: &BTreeSet<&DatacenterName>, now: Duration) {
+        let is_served = |order: &Order| served.contains(&order.cell.datacenter);
+        let orders = state.orders.iter().filter(|(_, order)| is_served(order));
         let since = |id: &OrderId| self.since.get(id).copied().unwrap_or(now);
-        self.since = own.map(|(id, _)| (*id, since(id))).collect();
+        self.since = orders.map(|(id, _)| (*id, since(id))).collect();
     }
 
     /// Orders that have waited for too long.
@@ -65,13 +67,28 @@ impl Waiting {
 pub(super) enum Sold<'a> {
     /// There is no provider.
     Nobody,
+    /// It sells to the datacenter's own coordinator alone, which is gone: what is on order waits for that.
+    Elsewhere,
     /// It does not answer.
     Unknown,
     /// These machines.
     Machines(&'a [Provided]),
 }
 
-async fn pass(context: &Context, state: &State, overdue: &BTreeSet<OrderId>) {
+async fn pass(
+    context: &Context,
+    state: &State,
+    served: &BTreeSet<&DatacenterName>,
+    overdue: &BTreeSet<OrderId>,
+) {
+    for name in served.iter().filter(|name| ***name != context.datacenter) {
+        for action in decide(state, name, &Sold::Elsewhere, overdue) {
+            act(context, state, action).await;
+        }
+    }
+    if !served.contains(&context.datacenter) {
+        return;
+    }
     let listed = match &context.provider {
         None => None,
         Some(provider) => Some(provider.list().await),
@@ -85,14 +102,18 @@ async fn pass(context: &Context, state: &State, overdue: &BTreeSet<OrderId>) {
         }
     };
     for action in decide(state, &context.datacenter, &sold, overdue) {
-        match action {
-            Action::Attempt(order, attempt) => {
-                let command = Command::AttemptOrder { order, attempt };
-                context.commit("attempting an order", vec![command]).await;
-            }
-            Action::Create(order) => create(context, order, &state.orders[&order]).await,
-            Action::Fail(order, reason) => fail(context, order, reason).await,
+        act(context, state, action).await;
+    }
+}
+
+async fn act(context: &Context, state: &State, action: Action) {
+    match action {
+        Action::Attempt(order, attempt) => {
+            let command = Command::AttemptOrder { order, attempt };
+            context.commit("attempting an order", vec![command]).await;
         }
+        Action::Create(order) => create(context, order, &state.orders[&order]).await,
+        Action::Fail(order, reason) => fail(context, order, reason).await,
     }
 }
 
@@ -112,12 +133,15 @@ pub(super) fn decide(
                 return Some(Action::Fail(*id, reason.to_owned()));
             }
             // A machine that is there must not be bought again.
-            Sold::Unknown => true,
+            Sold::Unknown | Sold::Elsewhere => true,
             Sold::Machines(machines) => machines.iter().any(|machine| machine.token == token),
         };
         if overdue.contains(id) {
             let reason = match (sold, there) {
                 (Sold::Unknown, _) => "the provider does not answer".to_owned(),
+                (Sold::Elsewhere, _) => {
+                    "the coordinator that buys machines there is gone".to_owned()
+                }
                 (_, true) => "its machine never joined".to_owned(),
                 (_, false) => format!("no machine was sold in {} attempts", order.attempts),
             };

@@ -92,7 +92,8 @@ fn needs_place(
         let suspended = state.machines.get(machine).and_then(|machine| machine.suspended);
         let over = suspended.is_some_and(|suspended| suspended.over);
         // A machine whose agent is back is about to get leases again.
-        let back = health(state, placement) == Some(Health::Up) && connected(reports, machine);
+        let back =
+            health(state, placement) == Some(Health::Up) && connected(state, reports, machine);
         return (over && !back).then(|| format!("{machine} is lost"));
     }
     // It does not run yet, and whoever should find a machine for it does not answer.
@@ -105,9 +106,9 @@ fn health(state: &State, placement: &Placement) -> Option<Health> {
     state.datacenters.get(&placement.cell.datacenter).map(|datacenter| datacenter.health)
 }
 
-/// Whether a machine's agent is attached to its coordinator, as far as was reported.
-fn connected(reports: &Reports, machine: &MachineId) -> bool {
-    machine_report(reports, machine).is_some_and(|found| found.connected)
+/// Whether a machine's agent is attached to a coordinator, as far as was reported.
+fn connected(state: &State, reports: &Reports, machine: &MachineId) -> bool {
+    machine_report(state, reports, machine).is_some_and(|found| found.connected)
 }
 
 fn give_place(
@@ -148,7 +149,7 @@ fn roll(
         // What has no place waits for room, which this may make.
         let Some(placement) = &instance.placement else { continue };
         if placement.generation == workload.generation {
-            if !settled(reports, instance, placement, now) {
+            if !settled(state, reports, instance, placement, now) {
                 return None;
             }
         } else if outdated.is_none() && on_leased_machine(state, placement) {
@@ -174,9 +175,15 @@ fn roll(
 }
 
 /// Whether an instance has run as placed for a while, or has ended well.
-fn settled(reports: &Reports, instance: &Instance, placement: &Placement, now: Duration) -> bool {
+fn settled(
+    state: &State,
+    reports: &Reports,
+    instance: &Instance,
+    placement: &Placement,
+    now: Duration,
+) -> bool {
     let machine = placement.machine.as_ref();
-    let Some(report) = machine.and_then(|machine| machine_report(reports, machine)) else {
+    let Some(report) = machine.and_then(|machine| machine_report(state, reports, machine)) else {
         return false;
     };
     let Some(seen) = report.instances.get(&instance.id) else { return false };

@@ -1,4 +1,4 @@
-//! Tells every other coordinator what this datacenter's agents say: at a bounded rate, sooner when something
+//! Tells every other coordinator what the agents say that this one serves: at a bounded rate, sooner when something
 //! changed.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use kato_core::{DatacenterName, State};
+use kato_core::{DatacenterName, Revision, State};
 use kato_net::{MESSAGE_BYTES_MAX, Peer, Role};
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::reports_client::ReportsClient;
@@ -19,6 +19,7 @@ use crate::brake::Brake;
 use crate::context::Context;
 use crate::reports::Report;
 use crate::status;
+use crate::view::millis;
 
 /// The shortest time between two reports.
 const PACE: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const UNANSWERED_MAX: usize = 4;
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
-    let started = context.clock.boot();
+    let mut serving = Serving::default();
     let mut brake = context.brake.subscribe();
     // How many reports to each are not answered yet.
     let mut unanswered: BTreeMap<DatacenterName, usize> = BTreeMap::new();
@@ -37,7 +38,8 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     loop {
         let view = context.mesh.stale();
         let held = brake.borrow_and_update().as_ref().map(Brake::to_wire);
-        let reported = report(&context, &view.state, view.index, started);
+        serving.see(&view.state, &context.datacenter, context.clock.boot());
+        let reported = report(&context, &view.state, view.index, &serving);
         let message = pb::ReportRequest { brake: held, ..reported };
         let own = Report::from_wire(message.clone(), context.clock.boot());
         context.reports.take(context.datacenter.clone(), own);
@@ -103,16 +105,39 @@ async fn tell(
     name
 }
 
-/// What the agents of this datacenter say. A machine whose agent has not attached since this coordinator started has
-/// been silent since then.
-fn report(context: &Context, state: &State, applied: u64, started: Duration) -> pb::ReportRequest {
+/// The datacenters that this coordinator serves, each with the term and since when, on its own boot clock.
+#[derive(Default)]
+struct Serving(BTreeMap<DatacenterName, (Revision, Duration)>);
+
+impl Serving {
+    fn see(&mut self, state: &State, own: &DatacenterName, now: Duration) {
+        let since = |name: &DatacenterName| {
+            let term = state.datacenters[name].term();
+            let known = self.0.get(name).filter(|(known, _)| *known == term);
+            (name.clone(), known.copied().unwrap_or((term, now)))
+        };
+        self.0 = state.serving(own).map(since).collect();
+    }
+}
+
+/// What the agents say. A machine whose agent has not attached since this coordinator began to serve it has been silent
+/// since then.
+fn report(
+    context: &Context,
+    state: &State,
+    applied: u64,
+    Serving(serving): &Serving,
+) -> pb::ReportRequest {
     let attached = context.agents.all();
     let now = context.clock.boot();
-    let machines = state.machines_of(&context.datacenter).map(|machine| {
+    let machines = serving.iter().flat_map(|(name, (_, since))| {
+        state.machines_of(name).map(move |machine| (machine, *since))
+    });
+    let machines = machines.map(|(machine, since)| {
         let id = &machine.spec.id;
         let found = attached.get(id);
-        let heard = found.map_or(started, |found| found.heard);
-        let silent_ms = u64::try_from(now.saturating_sub(heard).as_millis()).unwrap_or(u64::MAX);
+        let heard = found.map_or(since, |found| found.heard.max(since));
+        let silent_ms = millis(now.saturating_sub(heard));
         let instances = found.map(|found| &found.instances);
         pb::MachineReport {
             machine: id.to_string(),
@@ -130,6 +155,7 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
         brake: None,
         knows: context.knows,
         round_trips: context.round_trips.to_wire(),
+        silences: silences(context, now),
         timing_rtt_ms_max: context.mesh.timing().rtt_ms_max,
         disk_alarm: context.mesh.disk_alarm().borrow().as_ref().map(|alarm| pb::DiskAlarm {
             free_bytes: alarm.free,
@@ -137,6 +163,17 @@ fn report(context: &Context, state: &State, applied: u64, started: Duration) -> 
             path: alarm.path.display().to_string(),
         }),
     }
+}
+
+/// How long each of the others has not been heard here.
+fn silences(context: &Context, now: Duration) -> Vec<pb::Silence> {
+    let mut others = context.reports.all();
+    others.remove(&context.datacenter);
+    let silence = |(name, report): (DatacenterName, Arc<Report>)| pb::Silence {
+        datacenter: name.to_string(),
+        silent_ms: millis(now.saturating_sub(report.heard)),
+    };
+    others.into_iter().map(silence).collect()
 }
 
 /// The datacenter that a caller may report of, if that is the one that it names.

@@ -1,4 +1,4 @@
-//! What instances print: fetched from the agent by its own coordinator, which the others ask.
+//! What instances print: fetched from the agent by the coordinator that serves it, which the others ask.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl pb::logs_server::Logs for LogService {
             let text = format!("{id} has no machine yet");
             return Err(status::because(Code::FailedPrecondition, "NO_MACHINE", text));
         };
-        let name = &machine.cell.datacenter;
+        let name = state.served_by(&machine.cell.datacenter);
         if *name == context.datacenter {
             let chunks = self.relay.open(&context.agents, machine, &id, request.follow, lines)?;
             return Ok(Response::new(Box::pin(ReceiverStream::new(chunks).flat_map(spread))));
@@ -65,7 +65,7 @@ impl pb::logs_server::Logs for LogService {
         if from_coordinator && snapshot.info.stale {
             // Two old states may each point at the other: what was sent on once stays where it is.
             let text = format!(
-                "the coordinator of {} does not know {id} to run there, but in {name}",
+                "the coordinator of {} does not serve the machine of {id}, that of {name} does",
                 context.datacenter
             );
             return Err(status::because(Code::FailedPrecondition, "RUNS_ELSEWHERE", text));

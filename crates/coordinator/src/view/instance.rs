@@ -12,7 +12,7 @@ impl Whole<'_> {
     /// What is known to run of an instance, at the epoch that it should have.
     fn seen(&self, instance: &Instance) -> Option<&Seen> {
         let placement = instance.placement.as_ref()?;
-        let seen = seen(self.reports, placement.machine.as_ref()?, &instance.id)?;
+        let seen = seen(self.state, self.reports, placement.machine.as_ref()?, &instance.id)?;
         (seen.epoch == placement.epoch).then_some(seen)
     }
 
@@ -53,7 +53,7 @@ impl Whole<'_> {
             Some(Health::Suspected { since } | Health::Lost { since }) => Some(since),
             None => Some(Timestamp(0)),
         };
-        match self.silent(name) {
+        match self.silent(self.state.served_by(name)) {
             Some(silent) if silent <= self.silence => believed,
             Some(silent) => Some(Timestamp(self.wall.0.saturating_sub(super::millis(silent)))),
             None => Some(believed.unwrap_or_default()),
@@ -108,8 +108,8 @@ impl Whole<'_> {
     /// Where an instance for which no place is found runs on all the same, if its agent has lately said so.
     fn still_runs(&self, instance: &Instance) -> Option<String> {
         let machine = instance.placement.as_ref()?.machine.as_ref()?;
-        let heard = self.silent(&machine.cell.datacenter)?;
-        let spoke = machine_report(self.reports, machine)?.silent;
+        let heard = self.silent(self.state.served_by(&machine.cell.datacenter))?;
+        let spoke = machine_report(self.state, self.reports, machine)?.silent;
         let lately = heard <= self.silence && spoke <= self.silence;
         let runs = self.seen(instance)?.state == RunState::Running;
         (lately && runs).then(|| format!("still running on {machine}"))
@@ -120,7 +120,7 @@ impl Whole<'_> {
         let Some(placement) = &instance.placement else { return "waits for a place".to_owned() };
         if let Some(machine) = &placement.machine {
             // A coordinator reports every machine whose agent it has heard of.
-            let report = machine_report(self.reports, machine);
+            let report = machine_report(self.state, self.reports, machine);
             let attached = report.is_some_and(|report| report.connected);
             let gone = if attached { "" } else { ", which is not attached" };
             return format!("waits for {}'s agent{gone}", machine.machine);

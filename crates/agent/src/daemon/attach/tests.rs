@@ -50,6 +50,13 @@ impl Agents for Coordinator {
     ) -> Result<Response<pb::PushLogResponse>, Status> {
         Err(Status::unimplemented("there are no logs"))
     }
+
+    async fn knock(
+        &self,
+        _: Request<pb::KnockRequest>,
+    ) -> Result<Response<pb::KnockResponse>, Status> {
+        Err(Status::unimplemented("nobody knocks"))
+    }
 }
 
 #[tokio::test]
@@ -65,7 +72,7 @@ async fn large_assignments_reach_the_agent() {
     let shared = shared(&Arc::new(Engine::default()));
     let mut wanted = shared.wanted.subscribe();
     let shutdown = CancellationToken::new();
-    let agent = tokio::spawn(run(shared, transport, "dub:1".to_owned(), shutdown.clone()));
+    let agent = tokio::spawn(run(shared, transport, shutdown.clone()));
     let list = tokio::time::timeout(Duration::from_secs(20), wanted.wait_for(Option::is_some));
     let count = list.await.expect("it never came").unwrap().as_ref().unwrap().assignments.len();
     assert_eq!(count, 100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kato_core::{
     Batch, CellSpec, Command, Coordinates, DatacenterName, DatacenterSpec, InstanceId, MachineId,
-    MachineSpec, Offer, Resources, Settings, State, Timestamp, WorkloadSpec,
+    MachineSpec, Offer, Resources, Settings, State, Timestamp, WorkloadSpec, version,
 };
 use kato_placement::Catalogue;
 use kato_raft::Timing;
@@ -64,6 +64,7 @@ impl World {
             silent: BTreeSet::new(),
             patience: Patience::from(Timing::for_rtt_ms(5).unwrap()),
         };
+        world.run(Command::RaiseVersion { to: version::NEWEST });
         let lease_ms = u64::try_from(world.patience.lease.as_millis()).unwrap();
         world.run(Command::Found(Settings { domain: "demo.com".to_owned(), lease_ms }));
         for (site, location) in SITES {

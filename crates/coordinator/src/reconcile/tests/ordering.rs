@@ -79,7 +79,7 @@ fn a_provider_that_does_not_answer_is_asked_for_a_while() {
     let mut waiting = Waiting::default();
     let first = Duration::from_secs(1_000);
     for (now, expected) in [(first, 0), (first + JOIN_MAX, 0), (first + JOIN_MAX * 2, 1)] {
-        waiting.see(&world.state, &dub, now);
+        waiting.see(&world.state, &BTreeSet::from([&dub]), now);
         let actions = decide(&world.state, &dub, &Sold::Unknown, &waiting.overdue(now));
         assert_eq!(actions.len(), expected, "{actions:?}");
     }

@@ -1,0 +1,206 @@
+//! Stands in for a coordinator that is gone: its agents knock here, nobody hears it, and so the mesh is asked to let this
+//! coordinator serve them. And asks for the own machines back when another one serves them.
+//!
+//! Nothing of safety rests on this: a lease rests on a linearizable read, whoever makes it. What rests on it is that
+//! a datacenter whose coordinator alone is gone keeps its singletons.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kato_core::version::WITH_DELEGATION;
+use kato_core::{Command, DatacenterName, State};
+use tokio_util::sync::CancellationToken;
+
+use super::Wake;
+use crate::context::{Context, DEADLINE};
+use crate::reports::Report;
+
+/// Between two looks when nothing changes.
+const PERIOD: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(context: Context, shutdown: CancellationToken) {
+    let mut wake = Wake::new(&context, PERIOD, shutdown);
+    while let Some((view, _)) = wake.next().await {
+        if view.state.version < WITH_DELEGATION {
+            continue;
+        }
+        let now = context.clock.boot();
+        let look = Look {
+            own: &context.datacenter,
+            knocking: context.knocks.lately(now),
+            reports: context.reports.all(),
+            gone_after: context.patience().gone,
+            now,
+        };
+        if look.decide(&view.state).is_empty() {
+            continue;
+        }
+        // Who was away for a while may be behind.
+        match context.mesh.read(DEADLINE).await {
+            Ok(view) => context.commit("serving machines", look.decide(&view.state)).await,
+            Err(error) => tracing::info!(%error, "who serves machines waits for the mesh"),
+        }
+    }
+}
+
+/// What a decision rests on, beside the state.
+struct Look<'a> {
+    own: &'a DatacenterName,
+    /// The datacenters whose agents have lost the coordinator that serves them, as they say.
+    knocking: BTreeSet<DatacenterName>,
+    reports: BTreeMap<DatacenterName, Arc<Report>>,
+    /// A coordinator that nobody has heard for this long is gone.
+    gone_after: Duration,
+    now: Duration,
+}
+
+impl Look<'_> {
+    /// What to propose. Pure.
+    fn decide(&self, state: &State) -> Vec<Command> {
+        let delegate = |datacenter: &DatacenterName| {
+            let expected = state.datacenters.get(datacenter)?.term();
+            let (datacenter, to) = (datacenter.clone(), self.own.clone());
+            Some(Command::Delegate { datacenter, expected, to })
+        };
+        let mut wanted = Vec::new();
+        if state.served_by(self.own) != self.own {
+            wanted.extend(delegate(self.own));
+        }
+        // Who hears nobody has no business to say who is gone: it has just woken, or is cut off itself.
+        let hears = |name: &&DatacenterName| *name == self.own || self.is_heard_here(name);
+        if state.datacenters.keys().filter(hears).count() * 2 <= state.datacenters.len() {
+            return wanted;
+        }
+        let is_orphaned = |name: &&DatacenterName| {
+            let by = state.served_by(name);
+            *name != self.own && by != self.own && !self.is_heard(name) && !self.is_heard(by)
+        };
+        wanted.extend(self.knocking.iter().filter(is_orphaned).filter_map(delegate));
+        wanted
+    }
+
+    fn is_heard_here(&self, name: &DatacenterName) -> bool {
+        let report = self.reports.get(name);
+        report.is_some_and(|report| self.now.saturating_sub(report.heard) <= self.gone_after)
+    }
+
+    /// Whether anybody hears a coordinator, as far as it is known here.
+    fn is_heard(&self, name: &DatacenterName) -> bool {
+        let others = self.reports.iter().filter(|(other, _)| *other != name);
+        let told = others.filter_map(|(_, report)| {
+            Some(*report.silences.get(name)? + self.now.saturating_sub(report.heard))
+        });
+        self.is_heard_here(name) || told.min().is_some_and(|silent| silent <= self.gone_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kato_core::{Coordinates, Datacenter, DatacenterSpec, Delegation, Revision};
+
+    use super::*;
+
+    const GONE: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn name(name: &str) -> DatacenterName {
+        name.parse().unwrap()
+    }
+
+    /// Four datacenters; some are served by others, in terms of their own.
+    fn state(served: &[(&str, &str, u64)]) -> State {
+        let mut state = State::default();
+        for dc in ["dub", "ewr", "fra", "sin"] {
+            let spec = DatacenterSpec {
+                name: name(dc),
+                location: Coordinates::from_degrees(0.0, 0.0).unwrap(),
+                address: "nowhere".to_owned(),
+                regions: BTreeSet::new(),
+                cells: BTreeMap::new(),
+            };
+            let mut datacenter = Datacenter::new(spec);
+            let found = served.iter().find(|(of, ..)| *of == dc);
+            datacenter.delegation =
+                found.map(|(_, to, term)| Delegation { to: name(to), term: Revision(*term) });
+            state.datacenters.insert(name(dc), datacenter);
+        }
+        state
+    }
+
+    /// What dub decides: who knocks, and how long each other one has been silent, here and as the others say.
+    fn decided(
+        state: &State,
+        knocking: &[&str],
+        silent_ms: &[(&str, u64)],
+        told_ms: &[(&str, &str, u64)],
+    ) -> Vec<String> {
+        let report = |(of, silent_ms): &(&str, u64)| {
+            let silences = told_ms.iter().filter(|(by, ..)| by == of);
+            let report = Report {
+                heard: NOW.saturating_sub(Duration::from_millis(*silent_ms)),
+                silences: silences
+                    .map(|(_, of, ms)| (name(of), Duration::from_millis(*ms)))
+                    .collect(),
+                ..Report::default()
+            };
+            (name(of), Arc::new(report))
+        };
+        let look = Look {
+            own: &name("dub"),
+            knocking: knocking.iter().map(|dc| name(dc)).collect(),
+            reports: silent_ms.iter().map(report).collect(),
+            gone_after: GONE,
+            now: NOW,
+        };
+        let shown = |command: Command| match command {
+            Command::Delegate { datacenter, expected, to } => {
+                format!("{datacenter}:{expected}:{to}")
+            }
+            other => panic!("{other:?}"),
+        };
+        look.decide(state).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_coordinator_is_stood_in_for_when_nobody_hears_it_and_its_agents_knock() {
+        let none = state(&[]);
+        let heard = [("ewr", 1_500), ("fra", 100), ("sin", 200)];
+        for (knocking, silent, told, expected) in [
+            (&["ewr"][..], heard, &[][..], &["ewr:0:dub"][..]),
+            (&[], heard, &[], &[]),
+            (&["ewr"], [("ewr", 900), ("fra", 100), ("sin", 200)], &[], &[]),
+            // Somebody hears it: what was told grows old with the report.
+            (&["ewr"], heard, &[("fra", "ewr", 850)], &[]),
+            (&["ewr"], heard, &[("fra", "ewr", 950)], &["ewr:0:dub"]),
+            // What it says of itself proves nothing.
+            (&["ewr"], heard, &[("ewr", "ewr", 0)], &["ewr:0:dub"]),
+            (&["dub"], heard, &[], &[]),
+            (&["ewr"], [("ewr", 5_000), ("fra", 5_000), ("sin", 200)], &[], &[]),
+            (&["nowhere"], heard, &[], &[]),
+        ] {
+            let found = decided(&none, knocking, &silent, told);
+            assert_eq!(found, expected, "{knocking:?} {silent:?} {told:?}");
+        }
+        let heard = &heard[1..];
+        assert_eq!(decided(&none, &["ewr"], heard, &[]), ["ewr:0:dub"], "it was never heard");
+    }
+
+    #[test]
+    fn who_stands_in_is_stood_in_for_and_who_returns_takes_its_machines_back() {
+        let delegated = state(&[("ewr", "fra", 7)]);
+        let silent = |ewr, fra| [("ewr", ewr), ("fra", fra), ("sin", 200)];
+        let none: [&str; 0] = [];
+        assert_eq!(decided(&delegated, &["ewr"], &silent(9_000, 100), &[]), none, "fra serves");
+        let told = [("sin", "fra", 9_000)];
+        assert_eq!(decided(&delegated, &["ewr"], &silent(100, 9_000), &told), none, "it is back");
+        // Of four, two are heard here: not more than half.
+        assert_eq!(decided(&delegated, &["ewr"], &silent(9_000, 9_000), &told), none);
+        let own = state(&[("ewr", "dub", 7)]);
+        assert_eq!(decided(&own, &["ewr"], &silent(9_000, 100), &[]), none, "it stands in already");
+
+        let own = state(&[("dub", "fra", 7)]);
+        assert_eq!(decided(&own, &[], &silent(100, 100), &[]), ["dub:7:dub"]);
+        assert_eq!(decided(&own, &[], &silent(9_000, 9_000), &[]), ["dub:7:dub"]);
+    }
+}
