@@ -21,6 +21,7 @@ mod provider;
 mod quorum;
 mod refusals;
 mod restart;
+mod restore;
 mod rollout;
 mod session;
 mod singleton;

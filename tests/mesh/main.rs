@@ -13,6 +13,7 @@ mod overload;
 mod pages;
 mod reading;
 mod rejoin;
+mod restoring;
 mod retime;
 mod running;
 mod slow;

@@ -65,6 +65,7 @@ pub(crate) enum Verb {
     Completion(verbs::completion::Args),
     Pki(verbs::pki::Args),
     Debug(verbs::debug::Args),
+    Restore(verbs::restore::Args),
     Dev(verbs::dev::Args),
     Coordinator(verbs::coordinator::Args),
     Agent(verbs::agent::Args),

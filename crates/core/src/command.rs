@@ -124,6 +124,11 @@ pub enum Command {
         /// The datacenter of the coordinator that serves them.
         to: DatacenterName,
     },
+    /// No lease of the mesh before the restore can hold any more: leases are granted again.
+    EndQuarantine {
+        /// The quarantine that was waited for.
+        since: Revision,
+    },
     /// Every member knows this mesh version: from here on the log may hold its commands.
     RaiseVersion {
         /// The version.

@@ -90,4 +90,8 @@ kinds! {
     TimingSet,
     /// Another coordinator serves a datacenter's machines.
     DatacenterDelegated,
+    /// The mesh began anew from a backup.
+    MeshRestored,
+    /// No lease from before the restore can hold any more.
+    QuarantineEnded,
 }

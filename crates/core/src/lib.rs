@@ -17,6 +17,7 @@ mod money;
 mod name;
 mod offer;
 mod resources;
+mod restore;
 mod state;
 mod time;
 mod timing;

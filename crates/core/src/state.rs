@@ -52,8 +52,13 @@ pub struct State {
     pub time: Timestamp,
     /// Set by the first command of all.
     pub settings: Option<Settings>,
+    /// When the mesh was raised to the version that came with this: that tells it from another one of the same domain,
+    /// whose terms say nothing here.
+    pub identity: Option<Timestamp>,
     /// How long everybody waits, once that was measured.
     pub agreed: Option<Agreed>,
+    /// Set by [`State::restore`]: leases of the mesh before may still hold, and none is granted until they cannot.
+    pub quarantined: Option<Revision>,
     /// Every datacenter.
     pub datacenters: OrdMap<DatacenterName, Datacenter>,
     /// The ledger of every cell.
@@ -81,7 +86,9 @@ impl Default for State {
             revision: Revision::default(),
             time: Timestamp::default(),
             settings: None,
+            identity: None,
             agreed: None,
+            quarantined: None,
             datacenters: OrdMap::new(),
             cells: OrdMap::new(),
             machines: OrdMap::new(),

@@ -7,11 +7,13 @@ use crate::{Batch, Command};
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_DELEGATION;
+pub const NEWEST: u32 = WITH_RESTORE;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
 pub const WITH_DELEGATION: u32 = 5;
+/// The version that [`Command::EndQuarantine`] came with, and [`crate::State::restore`].
+pub const WITH_RESTORE: u32 = 6;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -36,6 +38,7 @@ impl Command {
             | Self::FailOrder { .. } => FIRST,
             Self::SetTiming { .. } => WITH_TIMING,
             Self::Delegate { .. } => WITH_DELEGATION,
+            Self::EndQuarantine { .. } => WITH_RESTORE,
             Self::RaiseVersion { to } => FIRST.max(*to),
         }
     }

@@ -103,6 +103,18 @@ pub enum StoreError {
         /// What is missing.
         found: String,
     },
+    /// A restore is to begin, and something is there.
+    #[error("{} is not empty: a mesh is restored into an empty directory", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A restore was begun here and not ended.
+    #[error("a restore into {} did not end: empty it, and restore again", path.display())]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The store belongs to another member.
     #[error("the store belongs to member {found} of the mesh, the configuration says {configured}")]
     WrongMember {

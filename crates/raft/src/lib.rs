@@ -17,6 +17,7 @@ mod network;
 pub mod offline;
 mod proposer;
 mod reader;
+mod restore;
 mod retention;
 #[cfg(any(test, feature = "rig"))]
 pub mod rig;
@@ -33,6 +34,7 @@ pub use disk::{DirDisk, Disk, Draft, Source};
 pub use error::{Error, StoreError};
 pub use machine::View;
 pub use mesh::{Config, Leadership, Mesh};
+pub use restore::{Backup, restore};
 pub use space::DiskAlarm;
 pub use store::Flush;
 pub use timing::{Timing, TimingError};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use kato_core::{Command, DatacenterName};
 use kato_net::Transport;
 use kato_net::clock::Clock;
@@ -23,6 +25,7 @@ use crate::machine::Machine;
 use crate::network::{Client, MESSAGE_BYTES_MAX};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
+use crate::restore::Restored;
 use crate::retention::Retention;
 use crate::service::{SNAPSHOTS_AT_ONCE, Service};
 use crate::space::{self, DiskAlarm, Floor};
@@ -83,6 +86,8 @@ pub struct Mesh {
 
 /// Between two questions to members that are not up yet.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// So many unanswered ones are nothing to talk about: founders are started one after the other.
+const PROBES_QUIET: u32 = 50;
 
 impl Mesh {
     /// Opens the store and takes part. Work that goes on in the background joins `tasks`. Before this member can
@@ -108,6 +113,7 @@ impl Mesh {
         tasks: &Tasks,
     ) -> Result<Self, StoreError> {
         let welcome = Arc::new(Welcome::open(Arc::clone(&disk))?);
+        let restored = Arc::new(Restored::open(Arc::clone(&disk))?);
         let log = LogStore::open(Arc::clone(&disk), config.id, config.flush.clone())?;
         let lost = Lost::open(Arc::clone(&disk), log.observer())?;
         let room = Arc::clone(&disk);
@@ -116,6 +122,11 @@ impl Mesh {
         let config = Arc::new(config);
         let parts = Parts { log: log.clone(), machine: Arc::new(machine) };
         let engine = Engine::open(Arc::clone(&config), transport, parts).await?;
+        if restored.is_pending() {
+            // Nobody's vote is asked for before all founders are known to be new.
+            let running = engine.running().map_err(|error| StoreError::Raft(error.to_string()))?;
+            running.raft.runtime_config().elect(false);
+        }
         let leader = Leader::new(engine.clone());
         let (alarmed, alarm) = watch::channel(None);
         let watching = space::watch(floor, room, alarmed, tasks.shutdown());
@@ -143,6 +154,7 @@ impl Mesh {
             proposer: proposer.clone(),
             reader: reader.clone(),
             welcome,
+            restored,
             snapshots,
             lost,
             receiving: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)),
@@ -169,27 +181,20 @@ impl Mesh {
         let stopped = |error: &dyn std::fmt::Display| Error::Stopped(error.to_string());
         let founded = self.engine.running()?.raft.is_initialized().await;
         let founded = founded.map_err(|error| stopped(&error))?;
-        if founded || !self.config.founders.contains_key(&self.config.id) {
+        let restored = self.service.restored.is_pending();
+        if founded && !restored || !self.config.founders.contains_key(&self.config.id) {
             return Ok(());
         }
         let first = self.config.founders.keys().next() == Some(&self.config.id);
-        let others = self.config.founders.iter().filter(|(id, _)| **id != self.config.id);
-        for (id, member) in others {
-            let probe = self.probe(self.engine.running()?.network.client(*id, member));
-            let belongs = if first {
-                probe.await
-            } else {
-                // Whoever does not answer now is not waited for: what it sends is refused all the same.
-                let answer = tokio::time::timeout(self.config.timing.election_min, probe).await;
-                answer.unwrap_or(false) && !self.service.welcome.is_given()
-            };
-            if belongs {
-                return Err(stopped(&format!(
-                    "member {id} ({}) is part of a mesh already, this store is empty: \
-                     join that mesh under a new member id",
-                    member.datacenter
-                )));
-            }
+        if first {
+            // Nobody may take part before all are known to be new: two of an older mesh would go on with that.
+            self.ask_founders(true, first).await?;
+        }
+        self.ask_founders(false, first).await?;
+        if restored {
+            self.service.restored.end().map_err(|error| stopped(&error))?;
+            self.engine.running()?.raft.runtime_config().elect(true);
+            return Ok(());
         }
         if !first {
             return Ok(());
@@ -198,13 +203,56 @@ impl Mesh {
         founding.map_err(|error| stopped(&error))
     }
 
+    /// Sees that no other founder belongs to a mesh yet.
+    async fn ask_founders(&self, only_asks: bool, first: bool) -> Result<(), Error> {
+        let network = self.engine.running()?.network;
+        let others = self.config.founders.iter().filter(|(id, _)| **id != self.config.id);
+        let ask = |(id, member): (&NodeId, &Member)| {
+            let (id, member) = (*id, member.clone());
+            let probe = self.probe(network.client(id, &member), member.clone(), only_asks);
+            async move {
+                if first {
+                    return (id, member, probe.await);
+                }
+                // Whoever does not answer now is not waited for: what it sends is refused all the same.
+                let answer = tokio::time::timeout(self.config.timing.election_min, probe).await;
+                let belongs = answer.unwrap_or(false) && !self.service.welcome.is_given();
+                (id, member, belongs)
+            }
+        };
+        let mut asked: FuturesUnordered<_> = others.map(ask).collect();
+        while let Some((id, Member { datacenter, .. }, belongs)) = asked.next().await {
+            if !belongs {
+                continue;
+            }
+            return Err(Error::Stopped(if self.service.restored.is_pending() {
+                format!(
+                    "member {id} ({datacenter}) is part of a mesh already, this store begins with a backup: \
+                     stop that one, and move its store away"
+                )
+            } else {
+                format!(
+                    "member {id} ({datacenter}) is part of a mesh already, this store is empty: \
+                     join that mesh under a new member id"
+                )
+            }));
+        }
+        Ok(())
+    }
+
     /// Asks a founder whether it belongs to a mesh, for as long as it takes to be answered.
-    async fn probe(&self, mut client: Client) -> bool {
+    async fn probe(&self, mut client: Client, member: Member, only_asks: bool) -> bool {
+        let mut tries = 0;
         loop {
-            let request = pb::ProbeRequest { route: client.route() };
+            let request = pb::ProbeRequest { route: client.route(), only_asks };
             match client.grpc.probe(request).await {
                 Ok(answer) => return answer.into_inner().founded,
                 Err(status) => tracing::debug!(%status, "a founder is not up yet"),
+            }
+            tries += 1;
+            if tries == PROBES_QUIET {
+                let Member { datacenter, address } = &member;
+                tracing::warn!(%datacenter, address, "the mesh waits for this founder to answer");
             }
             tokio::time::sleep(PROBE_EVERY).await;
         }

@@ -22,6 +22,7 @@ use crate::lost::Lost;
 use crate::machine::{Content, Receiver, Snapshots};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
+use crate::restore::Restored;
 use crate::types::{
     Entry, LogId, Member, NodeId, Outcomes, Raft, Snapshot, SnapshotMeta, TypeConfig, Vote,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Service {
     pub(crate) proposer: Proposer,
     pub(crate) reader: Reader,
     pub(crate) welcome: Arc<Welcome>,
+    pub(crate) restored: Arc<Restored>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) lost: Lost,
@@ -192,8 +194,9 @@ impl pb::raft_server::Raft for Service {
         self.admit(&request, request.get_ref().route)?;
         let founding = self.founders.keys().next().copied();
         let from = request.get_ref().route.map(|route| route.from);
-        let founded = self.raft()?.is_initialized().await.map_err(stopped)?;
-        if !founded && from == founding {
+        let founded =
+            self.raft()?.is_initialized().await.map_err(stopped)? && !self.restored.is_pending();
+        if !founded && from == founding && !request.get_ref().only_asks {
             self.welcome.give().map_err(stopped)?;
         }
         Ok(Response::new(pb::ProbeResponse { founded }))

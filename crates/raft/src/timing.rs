@@ -44,6 +44,11 @@ impl Timing {
         step.map(Self::step).ok_or(TimingError(rtt_ms))
     }
 
+    /// The longest of all.
+    pub fn longest() -> Self {
+        Self::step(RTT_MS_MAX)
+    }
+
     /// The next longer one, if there is one.
     pub fn longer(self) -> Option<Self> {
         STEPS_MS.into_iter().find(|step| *step > self.rtt_ms_max).map(Self::step)

@@ -31,8 +31,13 @@ pub(crate) fn wall_ms() -> u64 {
 }
 
 /// Looks again and again until there is something to see. Nothing else in these tests waits.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = now() + PATIENCE;
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look)
+}
+
+/// The same, of something that takes as long as that by itself.
+pub(crate) fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = now() + time;
     loop {
         if let Some(found) = look() {
             return found;

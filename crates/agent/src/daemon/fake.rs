@@ -121,7 +121,7 @@ pub(super) fn shared(engine: &Arc<Engine>) -> Shared {
         wanted: Arc::new(watch::Sender::new(None)),
         settled: Arc::default(),
         grants: Grants::new(1),
-        served: Served::load(directory, home).unwrap(),
+        served: Served::load(directory, home),
         failures: Failures::default(),
         machine: Arc::new(machine),
     }

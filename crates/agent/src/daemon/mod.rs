@@ -114,7 +114,7 @@ impl Daemon {
         let incarnation = incarnation::next(path, clock.wall()).map_err(failed)?;
         let machine = Arc::new(self.config.machine(incarnation));
         let home = Coordinator::new(&machine.id, self.config.coordinator.clone());
-        let served = Served::load(path, home).map_err(failed)?;
+        let served = Served::load(path, home);
         let shared = Shared {
             engine,
             clock,

@@ -53,6 +53,8 @@ impl Coordinator {
 /// What is known of the coordinators. The own one is where the configuration says, whatever others say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
+    /// Which mesh the term is of.
+    mesh: u64,
     /// The revision of the delegation; 0 where only the own one ever served this machine.
     term: u64,
     by: Coordinator,
@@ -65,6 +67,8 @@ pub(super) struct Known {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    home: String,
+    mesh: u64,
     term: u64,
     by: String,
     coordinators: Vec<CoordinatorFile>,
@@ -77,28 +81,30 @@ struct CoordinatorFile {
     address: String,
 }
 
-impl From<File> for pb::Served {
-    fn from(File { term, by, coordinators }: File) -> Self {
-        let coordinator = |CoordinatorFile { datacenter, address }: CoordinatorFile| {
-            pb::Coordinator { datacenter, address }
-        };
-        Self { term, by, coordinators: coordinators.into_iter().map(coordinator).collect() }
-    }
-}
-
-impl From<pb::Served> for File {
-    fn from(pb::Served { term, by, coordinators }: pb::Served) -> Self {
+impl File {
+    fn new(home: &Coordinator, message: pb::Served) -> Self {
+        let pb::Served { term, by, coordinators, mesh } = message;
         let coordinator = |pb::Coordinator { datacenter, address }: pb::Coordinator| {
             CoordinatorFile { datacenter, address }
         };
-        Self { term, by, coordinators: coordinators.into_iter().map(coordinator).collect() }
+        let coordinators = coordinators.into_iter().map(coordinator).collect();
+        Self { home: home.datacenter.to_string(), mesh, term, by, coordinators }
+    }
+
+    fn message(self) -> pb::Served {
+        let Self { mesh, term, by, coordinators, .. } = self;
+        let coordinator = |CoordinatorFile { datacenter, address }: CoordinatorFile| {
+            pb::Coordinator { datacenter, address }
+        };
+        let coordinators = coordinators.into_iter().map(coordinator).collect();
+        pb::Served { term, by, coordinators, mesh }
     }
 }
 
 impl Known {
     /// What is known before anybody has said anything.
     fn new(home: Coordinator) -> Self {
-        Self { term: 0, by: home.clone(), home, neighbours: Vec::new() }
+        Self { mesh: 0, term: 0, by: home.clone(), home, neighbours: Vec::new() }
     }
 
     /// Who serves this machine.
@@ -124,7 +130,8 @@ impl Known {
         neighbours.retain(|found| found.datacenter != self.home.datacenter);
         let mut known = std::iter::once(&self.home).chain(&neighbours);
         let by = known.find(|found| found.datacenter == by).cloned().field("served.by")?;
-        Ok(Self { term: message.term, by, home: self.home.clone(), neighbours })
+        let (mesh, term, home) = (message.mesh, message.term, self.home.clone());
+        Ok(Self { mesh, term, by, home, neighbours })
     }
 }
 
@@ -136,30 +143,29 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// What was known when the agent ended; at first, that its own coordinator serves it.
-    pub(super) fn load(directory: &Path, home: Coordinator) -> io::Result<Self> {
-        let path = directory.join(FILE);
-        let wrong = |error: &dyn std::error::Error| {
-            let text = format!("{} says who serves this machine: {error}", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
+    /// What was known when the agent ended; at first, that its own coordinator serves it. Nothing of safety rests on it,
+    /// so an agent starts without it as well.
+    pub(super) fn load(directory: &Path, home: Coordinator) -> Self {
         let known = Known::new(home);
-        let known = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let file: File = toml::from_str(&text).map_err(|error| wrong(&error))?;
-                known.told(file.into()).map_err(|error| wrong(&error))?
+        let known = match read(directory, &known) {
+            Ok(Some(known)) => known,
+            Ok(None) => known,
+            Err(error) => {
+                let (path, error) = (directory.join(FILE), &error as &dyn std::error::Error);
+                tracing::warn!(path = %path.display(), error, "who served this machine is forgotten");
+                known
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => known,
-            Err(error) => return Err(error),
         };
         let directory = Arc::new(directory.to_owned());
-        Ok(Self { directory, known: Arc::new(watch::Sender::new(known)) })
+        Self { directory, known: Arc::new(watch::Sender::new(known)) }
     }
 
-    /// Takes in what a coordinator says, unless it is of an earlier term. It is believed once it is on the disk.
+    /// Takes in what a coordinator says, unless it is of an earlier term of the same mesh.
     pub(super) fn take(&self, message: pb::Served) {
         let before = self.known.borrow().clone();
-        if message.term < before.term {
+        // A mesh that does not say which one it is is older than one that did.
+        let same = message.mesh == before.mesh || message.mesh == 0;
+        if same && message.term < before.term || message.mesh == 0 && before.mesh != 0 {
             return tracing::info!(message.term, before.term, message.by, "an earlier term");
         }
         let known = match before.told(message.clone()) {
@@ -167,15 +173,16 @@ impl Served {
             Ok(known) => known,
             Err(error) => return tracing::error!(%error, "who serves this machine makes no sense"),
         };
-        let written = toml::to_string(&File::from(message))
-            .map_err(io::Error::other)
-            .and_then(|text| durable::write(&self.directory, FILE, &text));
-        if let Err(error) = written {
-            return tracing::error!(%error, "who serves this machine cannot be written down");
-        }
         if known.by != before.by {
             let (by, term) = (&known.by.datacenter, known.term);
             tracing::info!(%by, term, "another coordinator serves this machine");
+        }
+        let written = toml::to_string(&File::new(&known.home, message))
+            .map_err(io::Error::other)
+            .and_then(|text| durable::write(&self.directory, FILE, &text));
+        if let Err(error) = written {
+            // Believed all the same: only another start of the agent will not know of it.
+            tracing::error!(%error, "who serves this machine cannot be written down");
         }
         self.known.send_replace(known);
     }
@@ -189,6 +196,23 @@ impl Served {
     pub(super) fn watch(&self) -> watch::Receiver<Known> {
         self.known.subscribe()
     }
+}
+
+/// What the file says; nothing where there is none, or it is another datacenter's.
+fn read(directory: &Path, known: &Known) -> io::Result<Option<Known>> {
+    let wrong = |error: &dyn std::error::Error| {
+        io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+    };
+    let text = match fs::read_to_string(directory.join(FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let file: File = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    if file.home != known.home.datacenter.as_str() {
+        return Ok(None);
+    }
+    known.told(file.message()).map(Some).map_err(|error| wrong(&error))
 }
 
 #[cfg(test)]
@@ -205,7 +229,7 @@ mod tests {
             address: format!("{name}.demo.com:7440"),
         };
         let coordinators = ["ewr", "dub", "sin"].iter().map(coordinator).collect();
-        pb::Served { term, by: by.to_owned(), coordinators }
+        pb::Served { term, by: by.to_owned(), coordinators, mesh: 1 }
     }
 
     fn shown(served: &Served) -> String {
@@ -217,7 +241,7 @@ mod tests {
     #[test]
     fn the_largest_term_is_believed_and_survives_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let load = || Served::load(directory.path(), home()).unwrap();
+        let load = || Served::load(directory.path(), home());
         let served = load();
         assert_eq!(shown(&served), "0 10.0.0.1:7440 others ");
         // The address of the own one is the configuration's.
@@ -236,7 +260,28 @@ mod tests {
         assert_eq!(shown(&load()), "12 10.0.0.1:7440 others dub sin");
 
         fs::write(directory.path().join(FILE), "term = 1").unwrap();
-        let error = Served::load(directory.path(), home()).err().unwrap().to_string();
-        assert!(error.contains("served.toml says who serves this machine: "), "{error}");
+        assert_eq!(shown(&load()), "0 10.0.0.1:7440 others ");
+    }
+
+    #[test]
+    fn what_another_mesh_or_another_datacenter_knew_counts_for_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let served = Served::load(directory.path(), home());
+        served.take(told(5_000, "dub"));
+        // Founded anew: its terms begin anew.
+        served.take(pb::Served { mesh: 2, ..told(0, "ewr") });
+        assert_eq!(shown(&served), "0 10.0.0.1:7440 others dub sin");
+        served.take(told(5_001, "sin"));
+        let elsewhere =
+            Coordinator::new(&"core-1.cell-1.dub".parse().unwrap(), "10.0.0.2:7440".to_owned());
+        let moved = Served::load(directory.path(), elsewhere);
+        assert_eq!(shown(&moved), "0 10.0.0.2:7440 others ");
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_keeps_nobody_from_being_served() {
+        let served = Served::load(Path::new("/nonexistent"), home());
+        served.take(told(9, "dub"));
+        assert_eq!(shown(&served), "9 dub.demo.com:7440 others ewr sin");
     }
 }

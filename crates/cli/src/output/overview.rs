@@ -16,7 +16,6 @@ pub(crate) fn overview(
     datacenters: &[Datacenter],
     now: Timestamp,
 ) -> String {
-    let lease = exact(status.lease_ms);
     let fields = Fields::default()
         .with("Mesh", paint(STRONG, &plain(&status.domain)))
         .with("Leader", leader(status))
@@ -25,7 +24,7 @@ pub(crate) fn overview(
         .with("Disk", disks(status))
         .with("Mesh version", version(status))
         .with("Timing", timing(status))
-        .with("Leases", format!("{lease} (a singleton cut off for longer is stopped)"))
+        .with("Leases", leases(status))
         .with("Machines", machines(status))
         .with("Workloads", status.workloads.to_string())
         .with("Instances", instances(status))
@@ -190,6 +189,15 @@ fn bought(status: &GetStatusResponse) -> String {
     }
     let ordered = priced(status.machines_ordered, status.machines_ordered_micros_per_hour);
     format!("{bought}; on order: {ordered}")
+}
+
+fn leases(status: &GetStatusResponse) -> String {
+    let lease = exact(status.lease_ms);
+    if status.quarantined {
+        let why = "the mesh was restored, and leases from before may still hold";
+        return paint(WARN, &format!("none is granted yet, and no singleton runs: {why}"));
+    }
+    format!("{lease} (a singleton cut off for longer is stopped)")
 }
 
 /// One row for each datacenter that has a coordinator or is known without one.

@@ -259,6 +259,7 @@ pub(crate) fn status() -> GetStatusResponse {
         leader: "dub".to_owned(),
         may_lose: 0,
         lease_ms: 12_000,
+        quarantined: false,
         datacenters: 3,
         machines: 3,
         machines_suspended: 1,

@@ -86,6 +86,10 @@ fn overviews() {
     let mut datacenters = sample::datacenters();
     datacenters[1].served_by = "dub".to_owned();
     assert_snapshot!("status_stood_in", text(&overview::overview(&orphaned, &datacenters, NOW)));
+    let restored = GetStatusResponse { quarantined: true, ..well.clone() };
+    let shown = show(&restored);
+    let leases = shown.lines().find(|line| line.starts_with("Leases")).unwrap();
+    assert!(leases.contains("none is granted yet, and no singleton runs"), "{leases}");
     let mut full = well.clone();
     full.members[0].disk_alarm = Some(DiskAlarm {
         free_bytes: 12 << 20,

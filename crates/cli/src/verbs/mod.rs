@@ -17,6 +17,7 @@ mod lookup;
 pub(crate) mod pki;
 pub(crate) mod plan;
 mod reading;
+pub(crate) mod restore;
 pub(crate) mod shim;
 mod shown;
 mod signals;
@@ -144,6 +145,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Completion(args) => completion::run(args),
         Verb::Pki(args) => pki::run(args),
         Verb::Debug(args) => debug::run(args),
+        Verb::Restore(args) => restore::run(&args),
         Verb::Dev(args) => dev::run(args),
         Verb::Coordinator(args) => coordinator::run(&args),
         Verb::Agent(args) => agent::run(&args),

@@ -1,5 +1,5 @@
 //! Grants leases. A grant is answered only after a read that began after its request arrived, on a state in which
-//! the machine is not suspended: whoever commits a suspension later waits longer than any grant before it
+//! the machine is not suspended, and the mesh not quarantined: whoever commits a suspension later waits longer than any grant before it
 //! lasts. Requests that arrive while a read is under way share the next one.
 
 use std::time::Duration;
@@ -70,6 +70,9 @@ async fn run(mesh: Mesh, agents: Agents, mut waiting: mpsc::Receiver<Wish>) {
 
 /// The grant, if the state allows one.
 fn grant(state: &State, wish: &Wish) -> Option<pb::LeaseGrant> {
+    if state.quarantined.is_some() {
+        return None;
+    }
     let machine = state.machines.get(&wish.machine)?;
     if machine.suspended.is_some() || machine.spec.incarnation != wish.incarnation {
         return None;

@@ -32,6 +32,7 @@ pub(super) fn served(state: &State, name: &DatacenterName) -> Option<pb::Served>
     Some(pb::Served {
         term: datacenter.term().0,
         by: by.to_string(),
+        mesh: state.identity.unwrap_or_default().0,
         coordinators: coordinators.into_iter().map(coordinator).collect(),
     })
 }

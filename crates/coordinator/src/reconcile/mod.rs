@@ -7,6 +7,7 @@ mod disk;
 mod failover;
 mod order;
 mod place;
+mod quarantine;
 mod register;
 mod report;
 mod stand_in;
@@ -46,6 +47,7 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
     spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
     spawn("disk", boxed(disk::run(context.clone(), shutdown.clone())));
+    spawn("quarantine", boxed(quarantine::run(context.clone(), shutdown.clone())));
     spawn("stand in", boxed(stand_in::run(context.clone(), shutdown.clone())));
     spawn("version", boxed(version::run(context.clone(), shutdown.clone())));
     tasks.spawn("timing", OnError::Stop, timing::run(context.clone(), shutdown));

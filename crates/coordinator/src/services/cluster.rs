@@ -127,6 +127,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             leader: leader.unwrap_or_default(),
             may_lose: count(heard.saturating_sub(members.len() / 2 + 1)),
             lease_ms: state.lease_ms().unwrap_or_default(),
+            quarantined: state.quarantined.is_some(),
             datacenters: count(state.datacenters.len()),
             machines: count(state.machines.len()),
             machines_suspended: count(suspended.count()),

@@ -118,6 +118,10 @@ impl Whole<'_> {
     /// What keeps an instance from starting of which no agent has spoken yet.
     fn waits_for(&self, instance: &Instance) -> String {
         let Some(placement) = &instance.placement else { return "waits for a place".to_owned() };
+        let workload = self.state.workloads.get(&instance.id.workload);
+        if self.state.quarantined.is_some() && workload.is_some_and(|found| found.spec.singleton) {
+            return "waits until leases of the mesh before the restore have ended".to_owned();
+        }
         if let Some(machine) = &placement.machine {
             // A coordinator reports every machine whose agent it has heard of.
             let report = machine_report(self.state, self.reports, machine);

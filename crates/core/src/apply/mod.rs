@@ -56,6 +56,7 @@ impl State {
             Command::Delegate { datacenter, expected, to } => {
                 self.delegate(datacenter, *expected, to)?;
             }
+            Command::EndQuarantine { since } => self.end_quarantine(*since)?,
             Command::RaiseVersion { to } => self.raise_version(*to),
             Command::SetTiming { expected, timing } => self.set_timing(*expected, *timing)?,
         }

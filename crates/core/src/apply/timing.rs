@@ -1,8 +1,33 @@
-//! The timing that the mesh has agreed on.
+//! The timing that the mesh has agreed on, and when leases are granted at all.
 
 use crate::{Agreed, EventKind, Rejection, Revision, State, Timing};
 
 impl State {
+    /// Whoever waited, waited for this very quarantine: a restored mesh that is restored again has another one.
+    pub(super) fn end_quarantine(&mut self, since: Revision) -> Result<(), Rejection> {
+        match self.quarantined {
+            None => Ok(()),
+            Some(found) if found == since => {
+                self.advance();
+                self.quarantined = None;
+                // Nobody has been granted a lease since then.
+                let given_up = self.machines.iter().filter_map(|(id, machine)| {
+                    let suspended = machine.suspended?;
+                    (suspended.since == since && !suspended.over).then(|| (id.clone(), since))
+                });
+                let given_up: Vec<_> = given_up.collect();
+                self.declare_lost(&given_up)?;
+                let domain = self.settings.as_ref().map_or_else(String::new, |s| s.domain.clone());
+                let message = "every lease from before the restore has ended".to_owned();
+                self.note(EventKind::QuarantineEnded, domain, message);
+                Ok(())
+            }
+            Some(found) => Err(Rejection::conflict(format!(
+                "the quarantine is of revision {found}, not {since}"
+            ))),
+        }
+    }
+
     pub(super) fn set_timing(
         &mut self,
         expected: Revision,

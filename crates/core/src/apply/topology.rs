@@ -1,6 +1,7 @@
 //! Datacenters: described, suspected, lost, returned.
 
 use crate::state::DATACENTERS_MAX;
+use crate::version::WITH_RESTORE;
 use crate::{
     CellId, Datacenter, DatacenterName, DatacenterSpec, Delegation, EventKind, Health, Rejection,
     Revision, Settings, State,
@@ -29,6 +30,9 @@ impl State {
         if to > self.version {
             self.advance();
             let before = std::mem::replace(&mut self.version, to);
+            if before < WITH_RESTORE && to >= WITH_RESTORE {
+                self.identity = Some(self.time);
+            }
             let domain = self.settings.as_ref().map_or_else(String::new, |s| s.domain.clone());
             let message = format!("from {before} to {to}: every coordinator knows it");
             self.note(EventKind::VersionRaised, domain, message);
@@ -108,7 +112,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn set_health(&mut self, name: &DatacenterName, health: Health) {
+    pub(crate) fn set_health(&mut self, name: &DatacenterName, health: Health) {
         if let Some(datacenter) = self.datacenters.get_mut(name) {
             datacenter.health = health;
         }

@@ -4,6 +4,7 @@
 
 mod asks;
 mod delegation;
+mod restoring;
 mod timing;
 
 use std::collections::BTreeSet;

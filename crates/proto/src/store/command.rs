@@ -70,6 +70,9 @@ impl From<&Command> for pb::Command {
                     retry_after_ms: *retry_after_ms,
                 })
             }
+            Command::EndQuarantine { since } => {
+                Stored::EndQuarantine(pb::EndQuarantine { since: since.0 })
+            }
             Command::RaiseVersion { to } => Stored::RaiseVersion(pb::RaiseVersion { to: *to }),
             Command::SetTiming { expected, timing } => Stored::SetTiming(pb::SetTiming {
                 expected: expected.0,
@@ -124,11 +127,7 @@ impl TryFrom<pb::Command> for Command {
                 incarnation: resume.incarnation,
             },
             Stored::DeclareLost(lost) => {
-                let machine = |lost: pb::LostMachine| {
-                    let id = lost.machine.parse().field("declare_lost.machines")?;
-                    Ok::<_, InvalidMessage>((id, Revision(lost.suspended_since)))
-                };
-                let machines = lost.machines.into_iter().map(machine);
+                let machines = lost.machines.into_iter().map(lost_from_stored);
                 Self::DeclareLost(machines.collect::<Result<_, _>>()?)
             }
             Stored::PutWorkload(put) => Self::PutWorkload(put.try_into()?),
@@ -170,6 +169,7 @@ impl TryFrom<pb::Command> for Command {
                 reason: fail.reason,
                 retry_after_ms: fail.retry_after_ms,
             },
+            Stored::EndQuarantine(end) => Self::EndQuarantine { since: Revision(end.since) },
             Stored::RaiseVersion(raise) => Self::RaiseVersion { to: raise.to },
             Stored::SetTiming(set) => Self::SetTiming {
                 expected: Revision(set.expected),
@@ -182,6 +182,11 @@ impl TryFrom<pb::Command> for Command {
             },
         })
     }
+}
+
+fn lost_from_stored(lost: pb::LostMachine) -> Result<(MachineId, Revision), InvalidMessage> {
+    let id = lost.machine.parse().field("declare_lost.machines")?;
+    Ok((id, Revision(lost.suspended_since)))
 }
 
 fn machines(stored: &[String]) -> Result<Vec<MachineId>, NameError> {

@@ -29,6 +29,8 @@ pub fn head(state: &State) -> pb::State {
         settings: state.settings.as_ref().map(Into::into),
         timing: state.agreed.as_ref().map(|agreed| (&agreed.timing).into()),
         timing_since: state.agreed.map_or(0, |agreed| agreed.since.0),
+        quarantined: state.quarantined.map(|since| since.0),
+        identity_unix_ms: state.identity.map(|at| at.0),
         ..pb::State::default()
     }
 }
@@ -195,6 +197,8 @@ impl StateReader {
             agreed: head
                 .timing
                 .map(|timing| Agreed { timing: timing.into(), since: Revision(head.timing_since) }),
+            quarantined: head.quarantined.map(Revision),
+            identity: head.identity_unix_ms.map(Timestamp),
             ..State::default()
         };
         Ok(Self { state, decisions: Vec::new() })

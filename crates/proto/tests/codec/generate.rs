@@ -266,6 +266,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             Command::FailOrder { order, reason, retry_after_ms }
         }),
         any::<u32>().prop_map(|to| Command::RaiseVersion { to }),
+        revision().prop_map(|since| Command::EndQuarantine { since }),
         (revision(), timing())
             .prop_map(|(expected, timing)| Command::SetTiming { expected, timing }),
         (name(), revision(), name()).prop_map(|(datacenter, expected, to)| {
@@ -365,6 +366,8 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 time,
                 settings,
                 agreed,
+                identity: (time.0 % 2 == 1).then_some(time),
+                quarantined: (revision.0 % 3 == 1).then_some(revision),
                 datacenters: datacenters.into_iter().map(datacenter).collect(),
                 machines: machines.into_iter().map(machine).collect(),
                 workloads: workloads.into_iter().map(|w| (w.spec.name.clone(), w)).collect(),

@@ -53,7 +53,7 @@ impl Clock for Standing {
 }
 
 /// Starts the only member of a mesh, and founds it.
-async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
+pub(crate) async fn start(disk: Arc<dyn Disk>, tasks: &Tasks) -> Result<Mesh, StoreError> {
     start_within((Retention::DEFAULT, Floor::DEFAULT), disk, tasks).await
 }
 

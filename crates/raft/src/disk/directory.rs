@@ -53,6 +53,13 @@ impl DirDisk {
         Ok(Self { directory, drafts: Arc::default() })
     }
 
+    /// The directory that a file is in.
+    pub(crate) fn around(file: &Path) -> Self {
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new(".")).to_owned();
+        Self { directory, drafts: Arc::default() }
+    }
+
     /// Makes an empty log aside and then gives it its name: a power cut must not leave half a database, which
     /// nobody could tell from a damaged one.
     fn make_log(&self, builder: &Builder, log: &Path) -> Result<(), DatabaseError> {

@@ -21,7 +21,7 @@ use crate::store::Extent;
 use crate::types::{LogId, Outcomes, Record, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::{Disk, StoreError, Timing};
 pub(crate) use content::{PIECE_BYTES, piece, read_records};
-pub(crate) use snapshots::{Snapshots, files};
+pub(crate) use snapshots::{Snapshots, files, read_snapshot};
 pub(crate) use transfer::{Content, Receiver};
 
 /// The state as one node has applied it. Cloning is cheap.

@@ -33,7 +33,7 @@ type Whole = (SnapshotMeta, State);
 impl Snapshots {
     /// Finds the newest usable snapshot. A damaged one is passed over only if the log still holds everything that
     /// was in it, from the one before it on: a snapshot that a leader sent may be all that there is of its entries.
-    pub(super) fn open(
+    pub(crate) fn open(
         disk: Arc<dyn Disk>,
         log: Extent,
         knows: u32,
@@ -79,7 +79,7 @@ impl Snapshots {
     }
 
     /// Writes a snapshot of this state.
-    pub(super) async fn build(
+    pub(crate) async fn build(
         &self,
         meta: &SnapshotMeta,
         state: &State,
@@ -170,10 +170,19 @@ impl Snapshots {
     }
 
     fn load(&self, name: &str) -> Result<Whole, StoreError> {
-        let path = self.disk.path(name).display().to_string();
-        let read = content::read(&*self.source(name)?, path, self.knows);
-        read.map_err(|error| self.unreadable(name, error))
+        read_snapshot(&*self.disk, name, self.knows)
     }
+}
+
+/// What a snapshot file holds, for whoever knows mesh versions up to `knows`.
+pub(crate) fn read_snapshot(
+    disk: &dyn Disk,
+    name: &str,
+    knows: u32,
+) -> Result<(SnapshotMeta, State), StoreError> {
+    let path = disk.path(name);
+    let read = || content::read(&*disk.open(name)?, path.display().to_string(), knows);
+    read().map_err(|error: ReadError| error.of(path.clone()))
 }
 
 /// The snapshots on a disk, the oldest first.

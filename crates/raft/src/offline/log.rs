@@ -10,7 +10,7 @@ use super::read_only::ReadOnly;
 use crate::convert::Message;
 use crate::store::{LogFile, Memory};
 use crate::types::Entry;
-use crate::{DirDisk, NodeId, StoreError};
+use crate::{NodeId, StoreError};
 
 /// What lies in a log.
 #[derive(Debug)]
@@ -62,8 +62,7 @@ pub enum Content {
 
 /// Reads the log in a coordinator's directory. Where it is damaged, what can be read is read all the same.
 pub fn log(directory: &Path) -> Result<Log, StoreError> {
-    let disk = Arc::new(ReadOnly(DirDisk::existing(directory)?));
-    disk.unused()?;
+    let disk = Arc::new(ReadOnly::existing(directory)?);
     match LogFile::open(disk.clone(), None) {
         Ok((file, memory)) => Ok(whole(file.member(), &memory)),
         Err(error @ StoreError::InUse) => Err(error),

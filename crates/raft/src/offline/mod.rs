@@ -9,4 +9,5 @@ mod snapshot;
 pub(crate) mod tests;
 
 pub use log::{Content, Log, LogRecord, Summary, log};
+pub(crate) use read_only::ReadOnly;
 pub use snapshot::{SnapshotRecord, snapshot, snapshots};

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Builder, Database, DatabaseError, StorageError};
@@ -12,7 +12,7 @@ use crate::disk::{Disk, Draft, LOG, Source};
 use crate::{DirDisk, StoreError};
 
 /// Reads what a [`DirDisk`] wrote.
-pub(super) struct ReadOnly(pub(super) DirDisk);
+pub(crate) struct ReadOnly(pub(super) DirDisk);
 
 impl ReadOnly {
     /// The log's file. The lock keeps a coordinator from starting on it, and it is refused while one runs.
@@ -27,6 +27,13 @@ impl ReadOnly {
 }
 
 impl ReadOnly {
+    /// The store in a directory, on which no coordinator runs.
+    pub(crate) fn existing(directory: &Path) -> Result<Self, StoreError> {
+        let found = Self(DirDisk::existing(directory)?);
+        found.unused()?;
+        Ok(found)
+    }
+
     /// Refuses a store that a coordinator runs on.
     pub(super) fn unused(&self) -> Result<(), StoreError> {
         let path = self.0.path(LOG);

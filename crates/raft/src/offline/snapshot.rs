@@ -31,8 +31,7 @@ pub fn snapshots(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 /// Reads a snapshot file record by record, handing each to `each`, and then checks all of it as a start does.
 pub fn snapshot(path: &Path, each: &mut dyn FnMut(SnapshotRecord)) -> Result<(), StoreError> {
-    let (directory, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
-    let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
-    let disk = DirDisk::existing(directory.unwrap_or(Path::new(".")))?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let disk = DirDisk::around(path);
     crate::machine::read_records(&disk, name.unwrap_or_default(), each)
 }

@@ -6,6 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use openraft::EntryPayload;
 use prost::Message as _;
 
+use super::Extent;
 use super::file::Change;
 use crate::convert::Message;
 use crate::types::{Entry, LogId, Vote};
@@ -47,6 +48,11 @@ impl Memory {
             fits
         };
         self.entries.values().rev().take_while(fits).last().map(|entry| entry.log_id.index)
+    }
+
+    /// How far it reaches.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { purged: self.purged, last: self.last(), committed: self.committed }
     }
 
     /// The last entry, or the last purged one.

@@ -67,8 +67,7 @@ impl LogStore {
 
     /// How far the log reaches.
     pub(crate) fn extent(&self) -> Extent {
-        let memory = self.memory();
-        Extent { purged: memory.purged, last: memory.last(), committed: memory.committed }
+        self.memory().extent()
     }
 
     /// Looks at the log without keeping it open.

@@ -68,6 +68,7 @@ fn described(command: &Command) -> (&'static str, String) {
         Command::Delegate { datacenter, expected, to } => {
             ("Delegate", format!("{datacenter} to {to}, after term {expected}"))
         }
+        Command::EndQuarantine { since } => ("EndQuarantine", format!("of revision {since}")),
         Command::RaiseVersion { to } => ("RaiseVersion", to.to_string()),
         Command::SetTiming { timing, .. } => (
             "SetTiming",
