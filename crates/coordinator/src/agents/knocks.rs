@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kato_core::DatacenterName;
 
-/// For how long a knock is heard: agents knock again before that, unless they are served.
-const HEARD_FOR: Duration = Duration::from_secs(5);
+/// For how long a knock is heard: agents that are not served knock again before that.
+const HEARD_FOR: Duration = Duration::from_secs(30);
 
 /// When an agent of each datacenter last knocked. Clones share it.
 #[derive(Clone, Default)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kato_core::{InstanceId, MachineId, Revision};
+use kato_core::{DatacenterName, InstanceId, MachineId, Revision};
 use kato_proto::mesh_v1 as pb;
 use tokio::sync::{Notify, mpsc};
 
@@ -114,13 +114,13 @@ impl Agents {
         (session, messages)
     }
 
-    /// A machine is served by another coordinator from here on.
-    fn forget(&self, machine: &MachineId, session: u64) {
-        let mut table = self.table();
-        if table.machines.get(machine).is_some_and(|found| found.session == session) {
-            table.machines.remove(machine);
-            self.shared.changed.notify_one();
-        }
+    /// Forgets the machines of a datacenter whose agents are not attached: another coordinator has served them meanwhile,
+    /// or does from here on.
+    pub(crate) fn forget_gone(&self, datacenter: &DatacenterName) {
+        let gone = |id: &MachineId, found: &Attached| {
+            id.cell.datacenter == *datacenter && !found.connected()
+        };
+        self.table().machines.retain(|id, found| !gone(id, found));
     }
 
     /// Notes what an agent said, unless a newer stream of its machine is open.

@@ -53,11 +53,7 @@ impl Session {
         };
         let reason = ended.err().map(|status| status.message().to_owned());
         tracing::info!(machine = %self.machine, reason, "an agent is gone");
-        if self.serves(&self.context.mesh.stale().state) {
-            self.update(|attached| attached.outbox = None);
-        } else {
-            self.context.agents.forget(&self.machine, self.number);
-        }
+        self.update(|attached| attached.outbox = None);
     }
 
     /// Whether this coordinator serves the machine.

@@ -117,10 +117,17 @@ impl Memory {
         }
     }
 
-    /// How long a coordinator has been silent since this one leads, by its latest report.
-    fn silence_of(&self, report: Option<&Arc<Report>>, now: Duration) -> Duration {
+    /// How long a datacenter has been silent, by the latest report of the coordinator that serves it, since this one
+    /// leads, and since that one serves it.
+    fn silence_of(
+        &self,
+        name: &DatacenterName,
+        report: Option<&Arc<Report>>,
+        now: Duration,
+    ) -> Duration {
         let heard = report.map_or(Duration::ZERO, |report| report.heard);
-        now.saturating_sub(heard.max(self.leads_since))
+        let served = self.served.get(name).map_or(Duration::ZERO, |(_, since)| *since);
+        now.saturating_sub(heard.max(self.leads_since).max(served))
     }
 
     /// How long the agent of a machine that gets leases has been silent, by its coordinator's report.
@@ -161,7 +168,7 @@ pub(super) fn decide(
         let report = reports.get(datacenter.served_by());
         let leased = state.machines_of(name).filter(|machine| machine.suspended.is_none());
         let leased: Vec<MachineId> = leased.map(|machine| machine.spec.id.clone()).collect();
-        let silence = memory.silence_of(report, now);
+        let silence = memory.silence_of(name, report, now);
         if silence > patience.silence {
             if !leased.is_empty() {
                 let seconds = silence.as_secs_f64();
@@ -206,7 +213,7 @@ fn brake(
         let lost = state.datacenters[*name].health;
         let forgotten = matches!(lost, Health::Lost { .. })
             && machines().all(|machine| memory.has_been_suspended(&machine.spec.id, now));
-        let dark = memory.silence_of(report, now) > patience.silence
+        let dark = memory.silence_of(name, report, now) > patience.silence
             || machines().next().is_some() && machines().all(gone);
         dark && !forgotten
     };

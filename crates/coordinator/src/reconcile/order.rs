@@ -136,6 +136,10 @@ pub(super) fn decide(
             Sold::Unknown | Sold::Elsewhere => true,
             Sold::Machines(machines) => machines.iter().any(|machine| machine.token == token),
         };
+        if matches!(sold, Sold::Elsewhere) && order.attempts > 0 {
+            // A machine may have been sold, and join when that coordinator is back.
+            return None;
+        }
         if overdue.contains(id) {
             let reason = match (sold, there) {
                 (Sold::Unknown, _) => "the provider does not answer".to_owned(),

@@ -1,7 +1,7 @@
 //! Tells every other coordinator what the agents say that this one serves: at a bounded rate, sooner when something
 //! changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,9 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     loop {
         let view = context.mesh.stale();
         let held = brake.borrow_and_update().as_ref().map(Brake::to_wire);
-        serving.see(&view.state, &context.datacenter, context.clock.boot());
+        for name in serving.see(&view.state, &context.datacenter, context.clock.boot()) {
+            context.agents.forget_gone(&name);
+        }
         let reported = report(&context, &view.state, view.index, &serving);
         let message = pb::ReportRequest { brake: held, ..reported };
         let own = Report::from_wire(message.clone(), context.clock.boot());
@@ -110,13 +112,23 @@ async fn tell(
 struct Serving(BTreeMap<DatacenterName, (Revision, Duration)>);
 
 impl Serving {
-    fn see(&mut self, state: &State, own: &DatacenterName, now: Duration) {
+    /// Takes a state in, and returns those that it has begun to serve, or ended.
+    fn see(
+        &mut self,
+        state: &State,
+        own: &DatacenterName,
+        now: Duration,
+    ) -> BTreeSet<DatacenterName> {
+        let before = std::mem::take(&mut self.0);
         let since = |name: &DatacenterName| {
             let term = state.datacenters[name].term();
-            let known = self.0.get(name).filter(|(known, _)| *known == term);
+            let known = before.get(name).filter(|(known, _)| *known == term);
             (name.clone(), known.copied().unwrap_or((term, now)))
         };
         self.0 = state.serving(own).map(since).collect();
+        let ended = before.keys().filter(|name| !self.0.contains_key(*name));
+        let begun = self.0.iter().filter(|(name, found)| before.get(*name) != Some(found));
+        ended.chain(begun.map(|(name, _)| name)).cloned().collect()
     }
 }
 

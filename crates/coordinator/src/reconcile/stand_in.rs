@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::version::WITH_DELEGATION;
-use kato_core::{Command, DatacenterName, State};
+use kato_core::{Command, DatacenterName, Revision, State};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -21,37 +21,67 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut wake = Wake::new(&context, PERIOD, shutdown);
+    let mut away = Away::default();
     while let Some((view, _)) = wake.next().await {
         if view.state.version < WITH_DELEGATION {
             continue;
         }
-        let now = context.clock.boot();
-        let look = Look {
-            own: &context.datacenter,
-            knocking: context.knocks.lately(now),
-            reports: context.reports.all(),
-            gone_after: context.patience().gone,
-            now,
-        };
-        if look.decide(&view.state).is_empty() {
+        away.see(&view.state, &context.datacenter, context.clock.boot());
+        if look(&context, &away).decide(&view.state).is_empty() {
             continue;
         }
-        // Who was away for a while may be behind.
+        // Who was away for a while may be behind; and much may have been heard since.
         match context.mesh.read(DEADLINE).await {
-            Ok(view) => context.commit("serving machines", look.decide(&view.state)).await,
+            Ok(view) => {
+                let commands = look(&context, &away).decide(&view.state);
+                context.commit("serving machines", commands).await;
+            }
             Err(error) => tracing::info!(%error, "who serves machines waits for the mesh"),
         }
+    }
+}
+
+/// What is known now.
+fn look<'a>(context: &'a Context, away: &Away) -> Look<'a> {
+    let now = context.clock.boot();
+    Look {
+        own: &context.datacenter,
+        away_since: away.0.map(|(_, since)| since),
+        knocking: context.knocks.lately(now),
+        reports: context.reports.all(),
+        gone_after: context.patience().gone,
+        silent_after: context.patience().machine_silence,
+        now,
+    }
+}
+
+/// The term in which another one serves the own machines, if one does, and since when that is known here.
+#[derive(Debug, Default)]
+struct Away(Option<(Revision, Duration)>);
+
+impl Away {
+    fn see(&mut self, state: &State, own: &DatacenterName, now: Duration) {
+        let found = state.datacenters.get(own).filter(|found| found.served_by() != own);
+        let known = self.0;
+        self.0 = found.map(|found| {
+            let known = known.filter(|(term, _)| *term == found.term());
+            known.unwrap_or((found.term(), now))
+        });
     }
 }
 
 /// What a decision rests on, beside the state.
 struct Look<'a> {
     own: &'a DatacenterName,
+    /// Since when it is known here that another one serves the own machines.
+    away_since: Option<Duration>,
     /// The datacenters whose agents have lost the coordinator that serves them, as they say.
     knocking: BTreeSet<DatacenterName>,
     reports: BTreeMap<DatacenterName, Arc<Report>>,
     /// A coordinator that nobody has heard for this long is gone.
     gone_after: Duration,
+    /// A machine that was not heard for this long is suspended.
+    silent_after: Duration,
     now: Duration,
 }
 
@@ -64,7 +94,10 @@ impl Look<'_> {
             Some(Command::Delegate { datacenter, expected, to })
         };
         let mut wanted = Vec::new();
-        if state.served_by(self.own) != self.own {
+        // Not at once: the others must have heard of it, and what changes hands rests for a while.
+        let is_back =
+            self.away_since.is_some_and(|since| self.now.saturating_sub(since) >= self.gone_after);
+        if is_back && state.served_by(self.own) != self.own {
             wanted.extend(delegate(self.own));
         }
         // Who hears nobody has no business to say who is gone: it has just woken, or is cut off itself.
@@ -74,10 +107,21 @@ impl Look<'_> {
         }
         let is_orphaned = |name: &&DatacenterName| {
             let by = state.served_by(name);
-            *name != self.own && by != self.own && !self.is_heard(name) && !self.is_heard(by)
+            let served = self.is_heard(by) && !self.serves_nobody(by, name);
+            *name != self.own && by != self.own && !self.is_heard(name) && !served
         };
         wanted.extend(self.knocking.iter().filter(is_orphaned).filter_map(delegate));
         wanted
+    }
+
+    /// Whether a neighbour that stands in is not reached by any of the machines.
+    fn serves_nobody(&self, by: &DatacenterName, name: &DatacenterName) -> bool {
+        let Some(report) = self.reports.get(by) else { return false };
+        let mut machines =
+            report.machines.iter().filter(|(id, _)| id.cell.datacenter == *name).peekable();
+        by != name
+            && machines.peek().is_some()
+            && machines.all(|(_, found)| !found.connected && found.silent > self.silent_after)
     }
 
     fn is_heard_here(&self, name: &DatacenterName) -> bool {
@@ -97,9 +141,10 @@ impl Look<'_> {
 
 #[cfg(test)]
 mod tests {
-    use kato_core::{Coordinates, Datacenter, DatacenterSpec, Delegation, Revision};
+    use kato_core::{Coordinates, Datacenter, DatacenterSpec, Delegation};
 
     use super::*;
+    use crate::reports::MachineReport;
 
     const GONE: Duration = Duration::from_secs(1);
     const NOW: Duration = Duration::from_secs(100);
@@ -148,9 +193,11 @@ mod tests {
         };
         let look = Look {
             own: &name("dub"),
+            away_since: Some(NOW.saturating_sub(GONE)),
             knocking: knocking.iter().map(|dc| name(dc)).collect(),
             reports: silent_ms.iter().map(report).collect(),
             gone_after: GONE,
+            silent_after: GONE * 4,
             now: NOW,
         };
         let shown = |command: Command| match command {
@@ -202,5 +249,60 @@ mod tests {
         let own = state(&[("dub", "fra", 7)]);
         assert_eq!(decided(&own, &[], &silent(100, 100), &[]), ["dub:7:dub"]);
         assert_eq!(decided(&own, &[], &silent(9_000, 9_000), &[]), ["dub:7:dub"]);
+    }
+
+    #[test]
+    fn who_returns_is_heard_by_the_others_before_it_takes_its_machines_back() {
+        let dub = name("dub");
+        let wanted = |state: &State, away: &Away, now| {
+            let (knocking, reports) = (BTreeSet::new(), BTreeMap::new());
+            let away_since = away.0.map(|(_, since)| since);
+            let (gone_after, silent_after) = (GONE, GONE * 4);
+            let own = &dub;
+            let look = Look { own, away_since, knocking, reports, gone_after, silent_after, now };
+            look.decide(state).len()
+        };
+        let mut away = Away::default();
+        let served = state(&[("dub", "fra", 7)]);
+        away.see(&served, &dub, NOW);
+        assert_eq!(wanted(&served, &away, NOW), 0);
+        assert_eq!(wanted(&served, &away, NOW + GONE), 1);
+        let anew = state(&[("dub", "sin", 9)]);
+        away.see(&anew, &dub, NOW + GONE);
+        assert_eq!(wanted(&anew, &away, NOW + GONE), 0, "another term");
+        let own = state(&[("dub", "dub", 10)]);
+        away.see(&own, &dub, NOW + GONE * 2);
+        assert_eq!(wanted(&own, &away, NOW + GONE * 9), 0);
+    }
+
+    #[test]
+    fn a_neighbour_that_no_machine_reaches_is_stood_in_for() {
+        let delegated = state(&[("ewr", "fra", 7)]);
+        for (connected, silent_ms, expected) in
+            [(true, 9_000, 0), (false, 3_900, 0), (false, 4_100, 1)]
+        {
+            let machine = MachineReport {
+                connected,
+                silent: Duration::from_millis(silent_ms),
+                instances: BTreeMap::new(),
+                steady: BTreeMap::new(),
+            };
+            let fra = Report {
+                heard: NOW,
+                machines: [("core-1.cell-1.ewr".parse().unwrap(), machine)].into(),
+                ..Report::default()
+            };
+            let sin = Report { heard: NOW, ..Report::default() };
+            let look = Look {
+                own: &name("dub"),
+                away_since: None,
+                knocking: [name("ewr")].into(),
+                reports: [(name("fra"), Arc::new(fra)), (name("sin"), Arc::new(sin))].into(),
+                gone_after: GONE,
+                silent_after: GONE * 4,
+                now: NOW,
+            };
+            assert_eq!(look.decide(&delegated).len(), expected, "{connected} {silent_ms}");
+        }
     }
 }

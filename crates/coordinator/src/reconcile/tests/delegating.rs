@@ -147,4 +147,29 @@ fn an_order_waits_for_the_coordinator_that_may_buy_and_not_for_ever() {
     let reason = "the coordinator that buys machines there is gone".to_owned();
     let given_up = vec![Action::Fail(order, reason)];
     assert_eq!(decided(&mut waiting, START + JOIN_MAX * 2), given_up);
+    // A machine that may have been sold joins when that coordinator is back.
+    let mut attempted = world.state.clone();
+    attempted.orders.get_mut(&order).unwrap().attempts = 1;
+    let late = waiting.overdue(START + JOIN_MAX * 2);
+    assert_eq!(order::decide(&attempted, &ewr, &Sold::Elsewhere, &late), vec![]);
+}
+
+/// Its reports may come a moment after its machines were given back to it.
+#[test]
+fn a_datacenter_is_not_silent_for_longer_than_its_coordinator_serves_it() {
+    let mut world = delegated();
+    let mut memory = Memory::new(1, START);
+    memory.see(&world.state, START);
+    let expected = world.state.datacenters[&name("ewr")].term();
+    world.run(Command::Delegate { datacenter: name("ewr"), expected, to: name("ewr") });
+    let back = START + Duration::from_mins(1);
+    let suspended = |memory: &mut Memory, now: Duration| {
+        memory.see(&world.state, now);
+        let mut reports = world.reports(now);
+        reports.remove(&name("ewr"));
+        decide(&world.state, &reports, memory, world.patience, now).unwrap().len()
+    };
+    assert_eq!(suspended(&mut memory, back), 0);
+    assert_eq!(suspended(&mut memory, back + world.patience.silence), 0);
+    assert_eq!(suspended(&mut memory, back + world.patience.silence * 2), 1);
 }
