@@ -188,7 +188,9 @@ fn raft_config(timing: Timing, snapshot_every: u64) -> Result<Arc<openraft::Conf
         election_timeout_min: millis(timing.election_min),
         election_timeout_max: millis(timing.election_max),
         install_snapshot_timeout: 60_000,
-        max_payload_entries: 256,
+        // A new leader finds out where each log ends by sending what comes after half of its own: fewer entries at once would
+        // be more round trips before its first write. What bounds a message is its size (`READ_BYTES_MAX`).
+        max_payload_entries: 4_096,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(snapshot_every),
         max_in_snapshot_log_to_keep: ENTRIES_KEPT.min(snapshot_every),
         purge_batch_size: 1,
