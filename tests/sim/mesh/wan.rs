@@ -45,7 +45,7 @@ impl Wan {
         chance.shuffle(&mut places);
         if chance.u32(..100) < NEIGHBOURS_PERCENT {
             let first = places[0].clone();
-            places[1..].sort_by_key(|place| self.round_trip(&first, place));
+            places[1..].sort_by_cached_key(|place| self.round_trip(&first, place));
         }
         places.truncate(count);
         places

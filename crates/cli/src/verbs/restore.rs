@@ -14,12 +14,12 @@ use crate::output::units::count;
 
 /// Begin a mesh anew from a backup, where more than half of its coordinators are lost
 ///
-/// Run it on the host of the coordinator with the lowest member number in `members`, whose directory must be empty. Then
+/// Run it on the host of the coordinator with the lowest member number, whose raft directory must be empty. Then
 /// start it, and all others with empty directories. Whatever was agreed on after the backup is lost. Make sure
 /// that no coordinator of the mesh before runs any more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A snapshot file (`DATA_DIR/raft/snapshot-….kato`), or a directory with a copy of a whole store
+    /// A snapshot file (snapshot-….kato), or a directory with a copy of a whole store
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
     /// The coordinator's configuration
