@@ -13,7 +13,7 @@ use crate::{
 /// Where a revision's high part begins. No mesh ever makes so many changes.
 const INCARNATION_SHIFT: u32 = 40;
 /// What incarnations count, in milliseconds, and from when on (the year 2020): each restore has one of its own, also a
-/// second one from the same backup. There is room until 2051.
+/// second one from the same backup. Until 2035 revisions fit into what others store with a sign.
 const INCARNATION_MS: u64 = 60_000;
 const INCARNATION_FROM_MS: u64 = 1_577_836_800_000;
 
@@ -22,15 +22,20 @@ impl Revision {
     pub fn incarnation(self) -> u64 {
         self.0 >> INCARNATION_SHIFT
     }
+
+    /// Whether it is the one of a restore itself.
+    pub fn is_restore(self) -> bool {
+        self.0 > 0 && self.0.is_multiple_of(1 << INCARNATION_SHIFT)
+    }
 }
 
 impl State {
     /// Makes this state, of a backup, the first one of another mesh, at a time of day.
     ///
     /// Every revision from here on is greater than any that the mesh before can have reached: epochs, orders and terms
-    /// are revisions. Singletons get new epochs, because a copy that was moved after the backup has shown its storage
-    /// a greater one than is known here. Everything else keeps its epoch, and runs on. The machines of datacenters
-    /// that are `gone` are lost when the quarantine ends.
+    /// are revisions. Every placement gets a new epoch, because what was moved or changed after the backup runs at, and has
+    /// shown its storage, a greater one than is known here; so each instance is started anew, once. The machines of
+    /// datacenters that are `gone` are lost when the quarantine ends.
     pub fn restore(&mut self, at: Timestamp, gone: &BTreeSet<DatacenterName>) {
         let backed_up = self.revision;
         let incarnation = (backed_up.incarnation() + 1)
@@ -54,7 +59,7 @@ impl State {
         self.stopping = self.stopping.iter().map(anew).collect();
         self.give_up(gone, since);
         self.take_home();
-        self.renew_singletons();
+        self.renew_epochs();
     }
 
     /// Suspends all machines of datacenters that are gone, and again those that were suspended.
@@ -89,12 +94,9 @@ impl State {
         }
     }
 
-    fn renew_singletons(&mut self) {
-        let singletons = self.instances.keys().filter(|id| {
-            let workload = self.workloads.get(&id.workload);
-            workload.is_some_and(|workload| workload.spec.singleton)
-        });
-        for id in singletons.cloned().collect::<Vec<_>>() {
+    fn renew_epochs(&mut self) {
+        let placed = self.instances.iter().filter(|(_, found)| found.placement.is_some());
+        for id in placed.map(|(id, _)| id.clone()).collect::<Vec<InstanceId>>() {
             let epoch = self.advance();
             let instance = self.instances.get_mut(&id);
             if let Some(placement) = instance.and_then(|instance| instance.placement.as_mut()) {

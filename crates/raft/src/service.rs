@@ -94,6 +94,12 @@ impl Service {
         route: Option<pb::Route>,
     ) -> Result<(), Status> {
         self.admit(request, route)?;
+        if self.restored.is_pending() {
+            // A mesh before that still lives must not hear of its terms.
+            return Err(Status::unavailable(
+                "this member begins with a backup, and waits for others",
+            ));
+        }
         let founder = self.founders.contains_key(&self.own);
         let may = !founder || self.welcome.is_given();
         if may || self.raft()?.is_initialized().await.map_err(stopped)? {

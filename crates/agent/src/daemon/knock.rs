@@ -27,8 +27,10 @@ const AWAY_FIRST: Duration = Duration::from_secs(2);
 const JITTER: Duration = Duration::from_millis(200);
 /// The next one is asked when the last has not answered for so long: it may be off.
 const STAGGER: Duration = Duration::from_millis(400);
-/// How long one has to answer, connecting included, however far away it is.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long connecting may take, however far away one is; a connection that is late serves the next round.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long the last one that is asked has to answer.
+const ANSWER_MAX: Duration = Duration::from_millis(2_500);
 /// The first and the longest pause between two rounds.
 const PAUSE_FIRST: Duration = Duration::from_millis(400);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -105,15 +107,19 @@ async fn ask_all(
     };
     for other in others {
         let door = doors.entry(other.address.clone());
-        let client = door.or_insert_with(|| other.dial(transport, ANSWER_MAX)).clone();
+        let client = door.or_insert_with(|| other.dial(transport, CONNECT_MAX)).clone();
         asked.push(ask(client, other, shared.served.term()));
         if let Ok(Some(served)) = tokio::time::timeout(STAGGER, asked.next()).await {
             take(served);
         }
     }
-    while let Some(served) = asked.next().await {
-        take(served);
-    }
+    let rest = async {
+        while let Some(served) = asked.next().await {
+            take(served);
+        }
+    };
+    // Those that are off must not hold up the next round.
+    drop(tokio::time::timeout(ANSWER_MAX, rest).await);
 }
 
 /// What one coordinator says.
@@ -124,13 +130,13 @@ async fn ask(
 ) -> Option<pb::Served> {
     let address = &coordinator.address;
     tracing::debug!(address, term, "no lease comes: who serves this machine?");
-    let answer = client.knock(pb::KnockRequest { term });
-    match tokio::time::timeout(ANSWER_MAX, answer).await {
-        Ok(Ok(answer)) => return answer.into_inner().served,
-        Ok(Err(status)) => tracing::debug!(address, reason = describe(&status), "no answer"),
-        Err(_) => tracing::debug!(address, "no answer in time"),
+    match client.knock(pb::KnockRequest { term }).await {
+        Ok(answer) => answer.into_inner().served,
+        Err(status) => {
+            tracing::debug!(address, reason = describe(&status), "no answer");
+            None
+        }
     }
-    None
 }
 
 #[cfg(test)]

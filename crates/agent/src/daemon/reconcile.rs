@@ -141,18 +141,7 @@ fn decide(
     let mut actions = Vec::new();
     for (id, assignment) in &wanted.assignments {
         let deadline = deadlines.get(&(id.clone(), assignment.epoch)).copied();
-        let status = current.get(id);
-        // Epochs grow, but for a mesh that begins anew from a backup: it does not know of what was moved after that.
-        if let Some(status) = status
-            && status.epoch > assignment.epoch
-            && status.epoch < wanted.revision
-        {
-            let (id, epoch) = (id.clone(), status.epoch);
-            let over = status.state.is_final();
-            actions.push(if over { Action::Remove(id) } else { Action::Stop(id, epoch) });
-            continue;
-        }
-        actions.extend(toward(assignment, status, deadline, memory, now));
+        actions.extend(toward(assignment, current.get(id), deadline, memory, now));
     }
     for (id, status) in current.iter() {
         if !wanted.assignments.contains_key(id) {

@@ -38,8 +38,8 @@ pub(crate) async fn output_is_captured_rotated_and_followed() {
         assert!(bytes > 0 && bytes <= 20_000, "{name} has {bytes} bytes");
     }
     let last: Vec<String> =
-        sandbox.log(id("talk@1"), false, 500).await.unwrap().map(|line| line.text).collect().await;
-    assert_eq!(last, (2_501..=3_000).map(|n| format!("line {n}")).collect::<Vec<_>>());
+        sandbox.log(id("talk@1"), false, 300).await.unwrap().map(|line| line.text).collect().await;
+    assert_eq!(last, (2_701..=3_000).map(|n| format!("line {n}")).collect::<Vec<_>>());
     sandbox.stop(id("talk@1"), 7).await.unwrap();
     sandbox.remove(id("talk@1")).await.unwrap();
     assert!(sandbox.log(id("talk@1"), false, 1).await.is_err());

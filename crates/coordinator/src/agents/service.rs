@@ -112,9 +112,10 @@ impl pb::agents_server::Agents for AgentService {
             let found = view.state.datacenters.get(&home);
             found.is_some_and(|found| found.term() > known)
         };
-        // Without news the answer says what was known before.
+        // Without news the answer says what was known before: to a majority, or it says nothing.
         drop(tokio::time::timeout(NEWS_WAIT, views.wait_for(is_news)).await);
-        let served = served(&self.context.mesh.stale().state, &home);
+        let read = self.context.mesh.read(NEWS_WAIT).await;
+        let served = read.ok().and_then(|view| served(&view.state, &home));
         Ok(Response::new(pb::KnockResponse { served }))
     }
 

@@ -186,6 +186,8 @@ pub(super) fn decide(
         .machines
         .values()
         .filter(|machine| machine.suspended.is_some_and(|suspended| !suspended.over));
+    // After a restore there may be longer leases than this state knows of.
+    let waiting = waiting.filter(|_| state.quarantined.is_none());
     let over = waiting.filter(|machine| memory.is_over(&machine.spec.id, lease, now));
     let since = |machine: &Machine| Some((machine.spec.id.clone(), machine.suspended?.since));
     let over: Vec<(MachineId, Revision)> = over.filter_map(since).collect();
@@ -203,22 +205,26 @@ fn brake(
     patience: Patience,
     now: Duration,
 ) -> Option<Brake> {
+    let old_news = |machine: &Machine| {
+        let restored = machine.suspended.is_some_and(|suspended| suspended.since.is_restore());
+        restored || memory.has_been_suspended(&machine.spec.id, now)
+    };
+    let counts = |name: &&DatacenterName| {
+        let lost = matches!(state.datacenters[*name].health, Health::Lost { .. });
+        !(lost && state.machines_of(name).all(old_news))
+    };
     let dark = |name: &&DatacenterName| {
         let report = reports.get(state.served_by(name));
-        let machines = || state.machines_of(name);
         let gone = |machine: &Machine| {
             let silence = report.and_then(|r| memory.silence(&machine.spec.id, r, now));
             machine.suspended.is_some() || silence.is_some_and(|s| s > patience.machine_silence)
         };
-        let lost = state.datacenters[*name].health;
-        let forgotten = matches!(lost, Health::Lost { .. })
-            && machines().all(|machine| memory.has_been_suspended(&machine.spec.id, now));
-        let dark = memory.silence_of(name, report, now) > patience.silence
-            || machines().next().is_some() && machines().all(gone);
-        dark && !forgotten
+        memory.silence_of(name, report, now) > patience.silence
+            || state.machines_of(name).next().is_some() && state.machines_of(name).all(gone)
     };
-    let dark = state.datacenters.keys().filter(dark).cloned().collect();
-    Brake::holds(dark, state.datacenters.len())
+    let counting: Vec<&DatacenterName> = state.datacenters.keys().filter(counts).collect();
+    let of = counting.len();
+    Brake::holds(counting.into_iter().filter(dark).cloned().collect(), of)
 }
 
 /// Machines whose agents are silent although their coordinator is heard.

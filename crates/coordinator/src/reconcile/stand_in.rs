@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::version::WITH_DELEGATION;
-use kato_core::{Command, DatacenterName, Revision, State};
+use kato_core::{Command, Datacenter, DatacenterName, Health, Revision, State};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -101,8 +101,12 @@ impl Look<'_> {
             wanted.extend(delegate(self.own));
         }
         // Who hears nobody has no business to say who is gone: it has just woken, or is cut off itself.
-        let hears = |name: &&DatacenterName| *name == self.own || self.is_heard_here(name);
-        if state.datacenters.keys().filter(hears).count() * 2 <= state.datacenters.len() {
+        let lost = |found: &Datacenter| matches!(found.health, Health::Lost { .. });
+        let there =
+            state.datacenters.iter().filter(|(_, found)| !lost(found)).map(|(name, _)| name);
+        let there: Vec<&DatacenterName> = there.collect();
+        let hears = |name: &&&DatacenterName| **name == self.own || self.is_heard_here(name);
+        if there.iter().filter(hears).count() * 2 <= there.len() {
             return wanted;
         }
         let is_orphaned = |name: &&DatacenterName| {
@@ -141,7 +145,7 @@ impl Look<'_> {
 
 #[cfg(test)]
 mod tests {
-    use kato_core::{Coordinates, Datacenter, DatacenterSpec, Delegation};
+    use kato_core::{Coordinates, DatacenterSpec, Delegation};
 
     use super::*;
     use crate::reports::MachineReport;

@@ -56,20 +56,6 @@ fn a_singleton_starts_with_a_fresh_grant_of_its_epoch_and_never_without() {
     assert_eq!(decided(&granted(7, 106)), vec![start]);
 }
 
-/// A list from before that epoch is only late; one from after it is of a mesh that began anew from a backup.
-#[test]
-fn what_runs_at_a_later_epoch_ends_where_a_later_list_wants_an_earlier_one() {
-    let decided = |epoch, state| {
-        let list = wanted([assignment(7, false)]);
-        decide(&list, &current(epoch, state), &Deadlines::new(), &Memory::default(), NOW)
-    };
-    let id: InstanceId = "db@1".parse().unwrap();
-    assert_eq!(decided(8, RunState::Running), vec![Action::Stop(id.clone(), 8)]);
-    assert_eq!(decided(8, RunState::Exited), vec![Action::Remove(id)]);
-    let start = Action::Start(Box::new(assignment(7, false)), None);
-    assert_eq!(decided(9, RunState::Running), vec![start], "which the engine refuses");
-}
-
 #[test]
 fn a_running_singleton_is_extended_by_later_grants_only() {
     let list = wanted([assignment(7, true)]);

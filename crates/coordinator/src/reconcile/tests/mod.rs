@@ -6,3 +6,4 @@ mod failing_over;
 mod fixture;
 mod ordering;
 mod placing;
+mod restoring;
