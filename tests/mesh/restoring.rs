@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use kato_net::clock::{Clock as _, SystemClock};
-use kato_raft::{Backup, restore};
+use kato_raft::{Backup, StoreError, restore};
 
 use crate::node::{Node, PATIENCE, Site};
 use crate::work::{address, leader, settled, write};
@@ -18,17 +18,34 @@ async fn stop(nodes: Vec<Node>) -> Result<()> {
     Ok(())
 }
 
+/// Reads a store, once whoever had it before, in this process, has closed it.
+async fn read(store: &Path) -> Result<Backup> {
+    let closed = async {
+        loop {
+            match Backup::read(store) {
+                Err(StoreError::InUse) => tokio::task::yield_now().await,
+                read => return read,
+            }
+        }
+    };
+    Ok(tokio::time::timeout(PATIENCE, closed).await.context("the store stays in use")??)
+}
+
 /// Reads a backup, and gives it to the first member.
 async fn begin_anew(site: &Site, backup: &Path) -> Result<u64> {
-    let mut backup = Backup::read(backup)?;
+    let mut backup = read(backup).await?;
     backup.state.restore(SystemClock.wall(), &BTreeSet::new());
     restore(&site.store(1), 1, site.founders()?, &backup).await?;
     Ok(backup.entry)
 }
 
 /// Wipes the stores of members.
-fn wipe(site: &Site, members: impl IntoIterator<Item = u64>) -> Result<()> {
-    Ok(members.into_iter().try_for_each(|id| std::fs::remove_dir_all(site.store(id)))?)
+async fn wipe(site: &Site, members: impl IntoIterator<Item = u64>) -> Result<()> {
+    for id in members {
+        read(&site.store(id)).await?;
+        std::fs::remove_dir_all(site.store(id))?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,10 +53,12 @@ async fn a_mesh_goes_on_from_a_backup_once_all_have_answered() -> Result<()> {
     let site = Site::new()?;
     let nodes = site.start_all().await?;
     write(&nodes[0].mesh, "dub", "before").await?;
+    settled(&nodes.iter().collect::<Vec<_>>()).await?;
     stop(nodes).await?;
     let backup = site.store(3).with_extension("backup");
+    read(&site.store(3)).await?;
     std::fs::rename(site.store(3), &backup)?;
-    wipe(&site, [1, 2])?;
+    wipe(&site, [1, 2]).await?;
     let entry = begin_anew(&site, &backup).await?;
 
     // One is missing, and the first one is restarted meanwhile.
@@ -72,8 +91,9 @@ async fn a_store_that_was_forgotten_takes_nobody_back() -> Result<()> {
     let site = Site::new()?;
     let nodes = site.start_all().await?;
     write(&nodes[0].mesh, "dub", "before").await?;
+    settled(&nodes.iter().collect::<Vec<_>>()).await?;
     stop(nodes).await?;
-    wipe(&site, [1, 2])?;
+    wipe(&site, [1, 2]).await?;
     begin_anew(&site, &site.store(3)).await?;
 
     let second = site.start(2).await?;
@@ -86,7 +106,7 @@ async fn a_store_that_was_forgotten_takes_nobody_back() -> Result<()> {
     ensure!(taken.is_err(), "the mesh before goes on");
     stop(vec![first, third]).await?;
 
-    wipe(&site, [3])?;
+    wipe(&site, [3]).await?;
     let nodes = vec![site.start(1).await?, second, site.start(3).await?];
     write(&nodes[0].mesh, "dub", "after").await?;
     stop(nodes).await
@@ -98,9 +118,11 @@ async fn a_member_of_the_mesh_before_that_comes_late_overrules_nobody() -> Resul
     let site = Site::new()?;
     let mut nodes = site.start_all().await?;
     write(&nodes[0].mesh, "dub", "before").await?;
+    settled(&nodes.iter().collect::<Vec<_>>()).await?;
     let third = nodes.remove(2);
     let backup = site.store(3).with_extension("backup");
     third.stop().await?;
+    read(&site.store(3)).await?;
     copy(&site.store(3), &backup)?;
     let third = site.start(3).await?;
     for number in 0..50 {
@@ -111,8 +133,9 @@ async fn a_member_of_the_mesh_before_that_comes_late_overrules_nobody() -> Resul
     stop(nodes).await?;
 
     let late = site.store(3).with_extension("late");
+    read(&site.store(3)).await?;
     std::fs::rename(site.store(3), &late)?;
-    wipe(&site, [1, 2])?;
+    wipe(&site, [1, 2]).await?;
     begin_anew(&site, &backup).await?;
     let nodes = site.start_all().await?;
     write(&nodes[0].mesh, "ewr", "anew").await?;
@@ -121,7 +144,7 @@ async fn a_member_of_the_mesh_before_that_comes_late_overrules_nobody() -> Resul
     let new = nodes.remove(2);
     new.stop().await?;
     // Its new store is swapped for the old one.
-    wipe(&site, [3])?;
+    wipe(&site, [3]).await?;
     std::fs::rename(&late, site.store(3))?;
     let old = site.start(3).await?;
     leader(&nodes[0], |id| id != 3).await?;
@@ -130,8 +153,9 @@ async fn a_member_of_the_mesh_before_that_comes_late_overrules_nobody() -> Resul
     }
     let view = nodes[1].mesh.read(PATIENCE).await?;
     ensure!(address(&view.state, "dub") == Some("before") && view.state.quarantined.is_some());
-    // Whether it is taken in or stops, it is no part of the mesh before any more.
-    drop(old.stop().await);
+    let state = old.mesh.stale().state;
+    ensure!(state.quarantined.is_none() && address(&state, "ewr").is_none(), "it was taken in");
+    old.stop().await?;
     stop(nodes).await
 }
 

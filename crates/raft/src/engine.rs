@@ -116,7 +116,8 @@ impl Engine {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = changes.changed() => {}
                 ended = work => if number.is_some_and(|number| self.is_running(number)) {
-                    return ended;
+                    // It may have seen the end of openraft before the reason for it.
+                    return if shutdown.is_cancelled() { Ok(()) } else { ended };
                 },
             }
         }

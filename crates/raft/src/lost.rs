@@ -67,6 +67,11 @@ impl Lost {
         }
     }
 
+    /// This member's vote, if it has ever given one.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.log.position()?.0
+    }
+
     /// Refuses an append of a leader that has seen more than there is.
     pub(crate) fn check(&self, leader: &Vote, acknowledged: Option<u64>) -> Result<(), String> {
         let Some(acknowledged) = acknowledged else { return Ok(()) };

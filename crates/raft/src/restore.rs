@@ -29,6 +29,11 @@ const RESTORED: &str = "restored";
 /// Where the terms of an incarnation begin.
 const TERM_SHIFT: u32 = 32;
 
+/// The incarnation of the mesh that a term is of.
+pub(crate) fn incarnation(term: u64) -> u64 {
+    term >> TERM_SHIFT
+}
+
 /// What a mesh begins anew from.
 #[derive(Debug, Clone)]
 pub struct Backup {

@@ -22,7 +22,7 @@ use crate::lost::Lost;
 use crate::machine::{Content, Receiver, Snapshots};
 use crate::proposer::Proposer;
 use crate::reader::Reader;
-use crate::restore::Restored;
+use crate::restore::{Restored, incarnation};
 use crate::types::{
     Entry, LogId, Member, NodeId, Outcomes, Raft, Snapshot, SnapshotMeta, TypeConfig, Vote,
 };
@@ -111,6 +111,25 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Refuses whoever is of the mesh before a restore, or of the one after it: what the one calls committed is not in the
+    /// other's log, and openraft trusts in that.
+    fn admit_mesh(&self, theirs: &Vote) -> Result<(), Status> {
+        let Some(ours) = self.lost.vote() else { return Ok(()) };
+        let (theirs, ours) = (theirs.leader_id.term, ours.leader_id.term);
+        if ours == 0 || incarnation(theirs) == incarnation(ours) {
+            return Ok(());
+        }
+        let text = format!(
+            "term {theirs} is of another incarnation of the mesh than this store, which is at term {ours}"
+        );
+        if incarnation(theirs) > incarnation(ours) {
+            tracing::error!("{text}: the mesh was restored, move the store away and start anew");
+        }
+        Err(Status::failed_precondition(text))
+    }
+}
+
 fn invalid(error: InvalidMessage) -> Status {
     Status::invalid_argument(error.to_string())
 }
@@ -126,6 +145,7 @@ impl pb::raft_server::Raft for Service {
         self.admit_state(&request, request.get_ref().route).await?;
         let acknowledged = request.get_ref().acknowledged;
         let rpc = append_request(request.into_inner()).map_err(invalid)?;
+        self.admit_mesh(&rpc.vote)?;
         self.lost.check(&rpc.vote, acknowledged).map_err(Status::failed_precondition)?;
         let answer = self.raft()?.append_entries(rpc).await.map_err(stopped)?;
         Ok(Response::new(append_response(answer)))
@@ -134,6 +154,7 @@ impl pb::raft_server::Raft for Service {
     async fn vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
         self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
+        self.admit_mesh(&rpc.vote)?;
         let answer = self.raft()?.vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
     }
@@ -141,6 +162,7 @@ impl pb::raft_server::Raft for Service {
     async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Answer<pb::VoteResponse> {
         self.admit_state(&request, request.get_ref().route).await?;
         let rpc = vote_request(request.into_inner()).map_err(invalid)?;
+        self.admit_mesh(&rpc.vote)?;
         let answer = self.raft()?.pre_vote(rpc).await.map_err(stopped)?;
         Ok(Response::new(vote_response(&answer)))
     }
@@ -153,6 +175,7 @@ impl pb::raft_server::Raft for Service {
         let header = first.and_then(|chunk| chunk.header).field("header").map_err(invalid)?;
         self.admit_state(&request, header.route).await?;
         let vote = header.vote.field("vote").and_then(Vote::from_pb).map_err(invalid)?;
+        self.admit_mesh(&vote)?;
         let meta = header.meta.field("meta").and_then(SnapshotMeta::from_pb).map_err(invalid)?;
         let Ok(_permit) = self.receiving.try_acquire() else {
             let text = format!("{SNAPSHOTS_AT_ONCE} other snapshots are on their way here");
