@@ -13,6 +13,7 @@ use kato_core::Flaw;
 
 use crate::BROKEN;
 use crate::broken::Broken;
+use crate::mesh::clients::REGISTERS;
 use crate::scenario::Scenario;
 use crate::tally::{Count, Tally};
 
@@ -117,6 +118,12 @@ impl Campaign {
                 format!("{found} {what} in {runs} runs, at least {} are needed", least * runs)
             })
             .collect()
+    }
+
+    /// Whether so many histories could not be decided that the others prove little: more than one of a hundred.
+    pub(crate) fn too_open(&self) -> Option<String> {
+        let (open, all) = (self.sum()[Count::Undecided], (self.held.len() * REGISTERS) as u64);
+        (open * 100 > all).then(|| format!("{open} of {all} histories could not be decided"))
     }
 
     fn sum(&self) -> Tally {

@@ -108,7 +108,9 @@ fn many(arguments: &Arguments, seeds: RangeInclusive<u64>) -> Result<ExitCode> {
     // A story has its own measure.
     let quiet = if arguments.scenario.is_none() { campaign.too_quiet() } else { Vec::new() };
     quiet.iter().for_each(|little| println!("too quiet: {little}"));
-    let good = campaign.broken().is_empty() && quiet.is_empty();
+    let open = campaign.too_open();
+    open.iter().for_each(|many| println!("too open: {many}"));
+    let good = campaign.broken().is_empty() && quiet.is_empty() && open.is_none();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

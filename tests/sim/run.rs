@@ -59,12 +59,13 @@ pub(crate) fn run(
     // Nothing is simulated any more; what is looked at now may take its time.
     drop(watch);
     let calls = mesh.ledger.all();
-    let wrong = history::inexplicable(&calls);
-    if !wrong.is_empty() {
-        bail!(Broken(format!("linearizable: the history of registers {wrong:?} is not")));
+    let history::Found { inexplicable, undecided } = history::explain(&calls);
+    if !inexplicable.is_empty() {
+        bail!(Broken(format!("linearizable: the history of registers {inexplicable:?} is not")));
     }
     let mut tally = witness.tally;
     tally[Count::Crashes] = chaos.crashes;
+    tally[Count::Undecided] = undecided.len() as u64;
     tally[Count::Snapshots] = trace.count_of(SNAPSHOT_INSTALLED);
     tally[Count::Calls] = calls.len() as u64;
     tally[Count::SimulatedSeconds] = mesh.world.now().as_secs();

@@ -19,13 +19,14 @@ pub(crate) enum Count {
     Timings,
     Delegations,
     Calls,
+    Undecided,
     SimulatedSeconds,
     SecondsToHeal,
     ProcessorMs,
 }
 
 /// All of it, in the order of the enumeration, with the words for people.
-const NAMES: [(Count, &str); 15] = [
+const NAMES: [(Count, &str); 16] = [
     (Count::LeaderChanges, "leader changes"),
     (Count::Suspensions, "machines suspended"),
     (Count::Losses, "datacenters lost"),
@@ -38,6 +39,7 @@ const NAMES: [(Count, &str); 15] = [
     (Count::Timings, "timings changed"),
     (Count::Delegations, "coordinators stood in for"),
     (Count::Calls, "operators' calls"),
+    (Count::Undecided, "histories not decided"),
     (Count::SimulatedSeconds, "simulated seconds"),
     (Count::SecondsToHeal, "seconds to heal"),
     (Count::ProcessorMs, "processor ms"),
