@@ -16,6 +16,7 @@ mod rejoin;
 mod restoring;
 mod retime;
 mod running;
+mod silent;
 mod slow;
 mod steady;
 mod version;

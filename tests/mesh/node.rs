@@ -136,7 +136,10 @@ impl Site {
         let serving = Server::builder()
             .layer(counting)
             .add_service(mesh.service())
-            .serve_with_incoming_shutdown(incoming(listener), shutdown.cancelled_owned());
+            .serve_with_incoming_shutdown(
+                incoming(listener, shutdown.clone()),
+                shutdown.cancelled_owned(),
+            );
         tasks.spawn("server", OnError::Stop, serving);
         let founder = mesh.clone();
         let founding = tokio::spawn(async move { founder.found().await });

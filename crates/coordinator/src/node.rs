@@ -223,8 +223,9 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
         .add_service(health)
         .add_service(reflection().build_v1().expect(unreadable))
         .add_service(reflection().build_v1alpha().expect(unreadable));
-    let stopped = tasks.shutdown().cancelled_owned();
-    let serving = router.serve_with_incoming_shutdown(incoming(listener), stopped);
+    let shutdown = tasks.shutdown();
+    let connections = incoming(listener, shutdown.clone());
+    let serving = router.serve_with_incoming_shutdown(connections, shutdown.cancelled_owned());
     tasks.spawn("server", OnError::Stop, serving);
 }
 

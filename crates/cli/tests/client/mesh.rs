@@ -15,6 +15,7 @@ use kato_net::tls::{Credentials, TlsTransport};
 use kato_net::{Transport, incoming};
 use kato_proto::v1;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::far::{Far, Pretence};
 
@@ -94,7 +95,7 @@ impl Mesh {
             .add_service(v1::cluster_server::ClusterServer::new(far.clone()))
             .add_service(v1::events_server::EventsServer::new(far.clone()))
             .add_service(v1::logs_server::LogsServer::new(far.clone()));
-        tokio::spawn(server.serve_with_incoming(incoming(listener)));
+        tokio::spawn(server.serve_with_incoming(incoming(listener, CancellationToken::new())));
         (address, far)
     }
 

@@ -21,9 +21,9 @@ async fn peers_meet_and_know_each_other() {
         connected.write_all(b"ping").await.unwrap();
         connected.flush().await.unwrap();
         let mut bytes = [0; 4];
-        accepted.read_exact(&mut bytes).await.unwrap();
-        accepted.write_all(&bytes).await.unwrap();
-        accepted.flush().await.unwrap();
+        accepted.io.read_exact(&mut bytes).await.unwrap();
+        accepted.io.write_all(&bytes).await.unwrap();
+        accepted.io.flush().await.unwrap();
         connected.read_exact(&mut bytes).await.unwrap();
         assert_eq!(&bytes, b"ping");
     }
