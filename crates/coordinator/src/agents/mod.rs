@@ -22,6 +22,8 @@ pub(crate) use lease::Leases;
 pub(crate) use logs::LogRelay;
 pub(crate) use seen::{RunState, Seen};
 pub(crate) use service::AgentService;
+#[cfg(test)]
+pub(crate) use session::may_resume;
 
 /// Messages that may wait for one agent.
 const OUTBOX_MAX: usize = 64;

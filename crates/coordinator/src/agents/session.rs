@@ -115,17 +115,20 @@ impl Session {
         }
     }
 
-    /// Asks for leases again for a suspended machine, once its agent has carried out assignments that were made
-    /// after the suspension: whatever was moved away is stopped by then.
+    /// Asks for leases again for a suspended machine, once its agent has carried out all that was decided about it.
     async fn resume(&self, settled: Revision) {
-        let view = self.context.mesh.stale();
-        let Some(machine) = view.state.machines.get(&self.machine) else { return };
-        let Some(suspended) = machine.suspended else { return };
-        if machine.spec.incarnation == self.incarnation && settled >= suspended.since {
-            let command =
-                Command::Resume { machine: self.machine.clone(), incarnation: self.incarnation };
-            self.context.commit("resuming a machine", vec![command]).await;
+        let may = |state: &State| may_resume(state, &self.machine, self.incarnation, settled);
+        if !may(&self.context.mesh.stale().state) {
+            return;
         }
+        // A coordinator that was frozen may have applied the suspension, and not yet what was moved away after it.
+        match self.context.mesh.read(DEADLINE).await {
+            Ok(view) if may(&view.state) => {}
+            _ => return,
+        }
+        let command =
+            Command::Resume { machine: self.machine.clone(), incarnation: self.incarnation };
+        self.context.commit("resuming a machine", vec![command]).await;
     }
 
     /// Says who serves the machine and sends its assignments, now and whenever they change, until another coordinator
@@ -165,6 +168,22 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a suspended machine may have leases again: its agent has carried out assignments that were made after the
+/// suspension, and after the last instance was moved away. Pure.
+pub(crate) fn may_resume(
+    state: &State,
+    id: &MachineId,
+    incarnation: u64,
+    settled: Revision,
+) -> bool {
+    let Some(machine) = state.machines.get(id) else { return false };
+    let Some(suspended) = machine.suspended else { return false };
+    let mut stopping = state.stopping.iter().filter(|((_, from), _)| from == id);
+    machine.spec.incarnation == incarnation
+        && settled >= suspended.since
+        && stopping.all(|(_, found)| found.since <= settled)
 }
 
 /// What a machine is to run, in short: as long as it is the same, there is nothing to send.

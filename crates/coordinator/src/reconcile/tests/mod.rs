@@ -7,3 +7,4 @@ mod fixture;
 mod ordering;
 mod placing;
 mod restoring;
+mod resuming;
