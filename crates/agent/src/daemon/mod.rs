@@ -12,6 +12,9 @@ mod incarnation;
 mod knock;
 mod lease;
 mod logs;
+#[cfg(test)]
+#[path = "../../tests/process/pipes.rs"]
+mod pipes;
 mod reconcile;
 mod served;
 mod wire;

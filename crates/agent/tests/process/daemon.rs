@@ -1,22 +1,19 @@
 //! A whole agent, with real processes below it and a coordinator at the other end of a pipe.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use kato_agent::daemon::{Config, Daemon};
 use kato_net::clock::SystemClock;
 use kato_proto::mesh_v1 as pb;
 use kato_proto::mesh_v1::agent_message::Message as FromAgent;
-use kato_proto::mesh_v1::agents_server::{Agents, AgentsServer};
 use kato_proto::mesh_v1::coordinator_message::Message as ToAgent;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Streaming;
 
-use crate::pipes::Pipes;
+use crate::pipes::{Pipes, Scripted};
 use crate::support::{Bench, PATIENCE, eventually, kill, parent, runs};
 
 /// Says what its main process is.
@@ -106,37 +103,6 @@ impl Coordinator {
     }
 }
 
-#[tonic::async_trait]
-impl Agents for Coordinator {
-    type AttachStream = Pin<Box<dyn Stream<Item = Result<pb::CoordinatorMessage, Status>> + Send>>;
-
-    async fn attach(
-        &self,
-        request: Request<Streaming<pb::AgentMessage>>,
-    ) -> Result<Response<Self::AttachStream>, Status> {
-        let own = self.clone();
-        let answers = request.into_inner().filter_map(move |message| {
-            let answer = message.ok().and_then(|message| own.hear(message));
-            std::future::ready(answer.map(|m| Ok(pb::CoordinatorMessage { message: Some(m) })))
-        });
-        Ok(Response::new(answers.boxed()))
-    }
-
-    async fn push_log(
-        &self,
-        _: Request<Streaming<pb::LogChunk>>,
-    ) -> Result<Response<pb::PushLogResponse>, Status> {
-        Err(Status::unimplemented("there are no logs"))
-    }
-
-    async fn knock(
-        &self,
-        _: Request<pb::KnockRequest>,
-    ) -> Result<Response<pb::KnockResponse>, Status> {
-        Err(Status::unimplemented("nobody knocks"))
-    }
-}
-
 /// The agent's configuration file.
 fn config(bench: &Bench) -> Config {
     let path = bench.path().join("agent.toml");
@@ -159,18 +125,23 @@ async fn attach(
     bench: &mut Bench,
     coordinator: &Coordinator,
 ) -> (CancellationToken, tokio::task::JoinHandle<()>) {
-    let (accepted, connections) = mpsc::unbounded_channel();
-    let connections = UnboundedReceiverStream::new(connections);
-    let service = AgentsServer::new(coordinator.clone());
-    let server = tonic::transport::Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(connections));
+    let own = coordinator.clone();
+    let attached = move |messages: Streaming<pb::AgentMessage>| {
+        let own = own.clone();
+        let answers = messages.filter_map(move |message| {
+            let answer = message.ok().and_then(|message| own.hear(message));
+            std::future::ready(answer.map(|m| Ok(pb::CoordinatorMessage { message: Some(m) })))
+        });
+        answers.boxed()
+    };
+    let door = Scripted { attached, served: None }.serve();
     let identity = "spiffe://demo.com/agent/core-1.cell-1.dub".parse().unwrap();
     let config = config(bench);
     bench.config.ports = config.ports.clone();
     let engine = Arc::new(bench.open().await);
     let daemon = Daemon::open(config).unwrap();
     let shutdown = CancellationToken::new();
-    let transport = Arc::new(Pipes { identity, accepted });
+    let transport = Arc::new(Pipes { identity, door });
     let run = daemon.run(engine, transport, Arc::new(SystemClock), shutdown.clone());
     let running = tokio::spawn(async move { run.await.unwrap() });
     (shutdown, running)

@@ -1,20 +1,13 @@
 //! The stream, with a coordinator at the other end of a pipe.
 
-#[path = "../../../tests/process/pipes.rs"]
-mod pipes;
-
 use kato_core::{Resources, UNIT_BYTES_MAX};
-use kato_proto::mesh_v1::agents_server::{Agents, AgentsServer};
-use pipes::Pipes;
-use tonic::{Request, Response};
 
 use super::*;
 use crate::daemon::fake::{Engine, shared};
+use crate::daemon::pipes::{Pipes, Scripted};
 use crate::daemon::reconcile;
 
-/// Tells every agent to run 100 instances with large units.
-struct Coordinator;
-
+/// 100 instances with large units.
 fn large() -> pb::Assignments {
     let assignment = |number: u32| pb::Assignment {
         instance: format!("web@{number}"),
@@ -29,45 +22,16 @@ fn large() -> pb::Assignments {
     pb::Assignments { revision: 9, instances: (1..=100).map(assignment).collect() }
 }
 
-#[tonic::async_trait]
-impl Agents for Coordinator {
-    type AttachStream =
-        Pin<Box<dyn futures_util::Stream<Item = Result<pb::CoordinatorMessage, Status>> + Send>>;
-
-    async fn attach(
-        &self,
-        _: Request<Streaming<pb::AgentMessage>>,
-    ) -> Result<Response<Self::AttachStream>, Status> {
-        let message =
-            pb::CoordinatorMessage { message: Some(FromCoordinator::Assignments(large())) };
-        let said = futures_util::stream::once(async { Ok(message) });
-        Ok(Response::new(said.chain(futures_util::stream::pending()).boxed()))
-    }
-
-    async fn push_log(
-        &self,
-        _: Request<Streaming<pb::LogChunk>>,
-    ) -> Result<Response<pb::PushLogResponse>, Status> {
-        Err(Status::unimplemented("there are no logs"))
-    }
-
-    async fn knock(
-        &self,
-        _: Request<pb::KnockRequest>,
-    ) -> Result<Response<pb::KnockResponse>, Status> {
-        Err(Status::unimplemented("nobody knocks"))
-    }
-}
-
 #[tokio::test]
 async fn large_assignments_reach_the_agent() {
-    let (accepted, connections) = mpsc::unbounded_channel();
-    let connections = tokio_stream::wrappers::UnboundedReceiverStream::new(connections);
-    let service = AgentsServer::new(Coordinator);
-    let server = tonic::transport::Server::builder().add_service(service);
-    let serving = tokio::spawn(server.serve_with_incoming(connections));
+    let attached = |_| {
+        let message = Some(FromCoordinator::Assignments(large()));
+        let told = futures_util::stream::iter([Ok(pb::CoordinatorMessage { message })]);
+        told.chain(futures_util::stream::pending()).boxed()
+    };
+    let door = Scripted { attached, served: None }.serve();
     let identity = "spiffe://demo.com/agent/core-1.cell-1.dub".parse().unwrap();
-    let transport = Arc::new(Pipes { identity, accepted });
+    let transport = Arc::new(Pipes { identity, door });
 
     let shared = shared(&Arc::new(Engine::default()));
     let mut wanted = shared.wanted.subscribe();
@@ -78,7 +42,6 @@ async fn large_assignments_reach_the_agent() {
     assert_eq!(count, 100);
     shutdown.cancel();
     agent.await.unwrap();
-    serving.abort();
 }
 
 fn small(revision: u64, instances: &[&str]) -> pb::Assignments {

@@ -1,54 +1,19 @@
 //! Whom an agent asks when nobody serves it, and what it makes of the answers.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Mutex;
 
 use kato_net::{BoxFuture, Expect, Identity, Io, Listener};
-use kato_proto::mesh_v1::agents_server::{Agents, AgentsServer};
-use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
 use crate::daemon::fake::{Engine, shared};
-
-/// A coordinator that says who serves everybody.
-struct Says(pb::Served);
-
-#[tonic::async_trait]
-impl Agents for Says {
-    type AttachStream =
-        Pin<Box<dyn futures_util::Stream<Item = Result<pb::CoordinatorMessage, Status>> + Send>>;
-
-    async fn attach(
-        &self,
-        _: Request<Streaming<pb::AgentMessage>>,
-    ) -> Result<Response<Self::AttachStream>, Status> {
-        Err(Status::unimplemented("nobody attaches"))
-    }
-
-    async fn push_log(
-        &self,
-        _: Request<Streaming<pb::LogChunk>>,
-    ) -> Result<Response<pb::PushLogResponse>, Status> {
-        Err(Status::unimplemented("there are no logs"))
-    }
-
-    async fn knock(
-        &self,
-        _: Request<pb::KnockRequest>,
-    ) -> Result<Response<pb::KnockResponse>, Status> {
-        Ok(Response::new(pb::KnockResponse { served: Some(self.0.clone()) }))
-    }
-}
+use crate::daemon::pipes::{Door, Scripted, connect};
 
 /// Coordinators by their addresses. Those that are off answer nothing.
 struct Town {
     identity: Identity,
-    doors: BTreeMap<&'static str, mpsc::UnboundedSender<io::Result<DuplexStream>>>,
+    doors: BTreeMap<&'static str, Door>,
     /// Who was asked, and when.
     asked: Mutex<Vec<(String, Instant)>>,
 }
@@ -64,12 +29,10 @@ impl kato_net::Transport for Town {
         _: &'a Expect,
     ) -> BoxFuture<'a, io::Result<Box<dyn Io>>> {
         self.asked.lock().unwrap().push((address.to_owned(), Instant::now()));
-        let (near, far) = tokio::io::duplex(64 * 1024);
         match self.doors.get(address) {
-            Some(door) => drop(door.send(Ok(far))),
-            None => return Box::pin(std::future::pending()),
+            Some(door) => Box::pin(async { Ok(connect(door)) }),
+            None => Box::pin(std::future::pending()),
         }
-        Box::pin(async { Ok(Box::new(near) as Box<dyn Io>) })
     }
 
     fn listen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
@@ -80,11 +43,8 @@ impl kato_net::Transport for Town {
 /// A town in which some say who serves everybody, and the others are off.
 fn town(says: &[(&'static str, pb::Served)]) -> Arc<Town> {
     let door = |(address, served): &(&'static str, pb::Served)| {
-        let (accepted, connections) = mpsc::unbounded_channel();
-        let service = AgentsServer::new(Says(served.clone()));
-        let server = tonic::transport::Server::builder().add_service(service);
-        tokio::spawn(server.serve_with_incoming(UnboundedReceiverStream::new(connections)));
-        (*address, accepted)
+        let attached = |_| futures_util::stream::empty().boxed();
+        (*address, Scripted { attached, served: Some(served.clone()) }.serve())
     };
     let identity = "spiffe://demo.com/agent/core-1.cell-1.dub".parse().unwrap();
     let doors = says.iter().map(door).collect();
