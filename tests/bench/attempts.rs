@@ -4,29 +4,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::wait::answer;
+
 /// How long one attempt may take, and between two of them that failed.
 pub(crate) const ATTEMPT: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_millis(10);
-/// How long it may take until a write is accepted.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Tries until one attempt is acknowledged, and returns when that was.
 pub(crate) async fn until_accepted<F: Future<Output = Result<(), Status>>>(
     write: impl Fn() -> F,
-) -> Instant {
-    loop {
-        if let Ok(Ok(())) = tokio::time::timeout(ATTEMPT, write()).await {
-            return Instant::now();
-        }
-        tokio::time::sleep(PACE).await;
-    }
+) -> anyhow::Result<Instant> {
+    let attempt = async || {
+        let tried = tokio::time::timeout(ATTEMPT, write()).await;
+        matches!(tried, Ok(Ok(()))).then(Instant::now)
+    };
+    answer("no write was accepted", PACE, attempt).await
 }
 
 /// Tries through all of these connections at once, and returns when the first attempt was acknowledged.
@@ -35,10 +33,7 @@ pub(crate) async fn first_accepted<F: Future<Output = Result<(), Status>>>(
     write: impl Fn(Channel) -> F,
 ) -> anyhow::Result<Instant> {
     let trying = through.iter().map(|channel| Box::pin(until_accepted(|| write(channel.clone()))));
-    let trying = futures_util::future::select_all(trying);
-    let (first, ..) =
-        tokio::time::timeout(PATIENCE, trying).await.context("no write was accepted")?;
-    Ok(first)
+    futures_util::future::select_all(trying).await.0
 }
 
 /// A wish that fits nowhere, another one each time: it is committed, and keeps no machine busy.

@@ -12,7 +12,7 @@ use crate::attempts::{first_accepted, wish};
 use crate::etcd::{self, Etcd};
 use crate::mesh::{Mesh, SITES};
 use crate::rounds;
-use crate::wait::until;
+use crate::wait::{answer, until};
 
 /// Between two questions to those that are left who leads.
 const LOOK: Duration = Duration::from_millis(5);
@@ -70,16 +70,17 @@ async fn kato(mesh: &mut Mesh, next: &AtomicU64) -> anyhow::Result<(Duration, Du
     }
     let began = Instant::now();
     mesh.end(leader, Signal::KILL)?;
-    let other = async |channel: &Channel| loop {
-        if matches!(mesh.leader(channel).await, Ok(Some(found)) if found != leader) {
-            return Instant::now();
-        }
-        tokio::time::sleep(LOOK).await;
+    let other = async |channel: &Channel| {
+        let is_another = async || match mesh.leader(channel).await {
+            Ok(Some(found)) if found != leader => Some(Instant::now()),
+            _ => None,
+        };
+        answer("nobody else leads", LOOK, is_another).await
     };
     let knowing = futures_util::future::select_all(rest.iter().map(|rest| Box::pin(other(rest))));
     let writing = first_accepted(&rest, |channel| wish(channel, next));
     let ((known, ..), written) = tokio::join!(knowing, writing);
-    let figures = (known - began, written? - began);
+    let figures = (known? - began, written? - began);
     mesh.restart(leader).await?;
     Ok(figures)
 }

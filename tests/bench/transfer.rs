@@ -56,9 +56,10 @@ async fn once(mesh: &mut Mesh, next: &AtomicU64) -> anyhow::Result<[Duration; 3]
     let (accepted, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let writing = async |channel: &Channel| {
         while !stop.load(Ordering::Relaxed) {
-            let at = until_accepted(|| wish(channel.clone(), next)).await;
+            let at = until_accepted(|| wish(channel.clone(), next)).await?;
             accepted.lock().unwrap_or_else(PoisonError::into_inner).push(at);
         }
+        anyhow::Ok(())
     };
     let last = || accepted.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
     let asking = async {
@@ -70,10 +71,9 @@ async fn once(mesh: &mut Mesh, next: &AtomicU64) -> anyhow::Result<[Duration; 3]
         stop.store(true, Ordering::Relaxed);
         anyhow::Ok(signalled)
     };
-    let writers = futures_util::future::join_all(rest.iter().map(writing));
-    let (signalled, _) = tokio::join!(asking, writers);
-    let figures =
-        figures(accepted.into_inner().unwrap_or_else(PoisonError::into_inner), signalled?);
+    let writers = futures_util::future::try_join_all(rest.iter().map(writing));
+    let (signalled, _) = tokio::try_join!(asking, writers)?;
+    let figures = figures(accepted.into_inner().unwrap_or_else(PoisonError::into_inner), signalled);
     mesh.restart(leader).await?;
     figures.context("writes before and after the signal")
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 
-/// Between two looks.
+/// Between two looks, where nobody measures how long it takes.
 const PACE: Duration = Duration::from_millis(50);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -14,12 +15,24 @@ pub(crate) async fn until(
     what: &'static str,
     mut holds: impl AsyncFnMut() -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let mut look = tokio::time::interval(PACE);
-    let looking = async {
-        while !holds().await? {
+    answer(what, PACE, async || holds().await.map(|holds| holds.then_some(())).transpose()).await?
+}
+
+/// Asks at this pace until there is an answer.
+pub(crate) async fn answer<T>(
+    what: &'static str,
+    pace: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> anyhow::Result<T> {
+    let mut look = tokio::time::interval(pace);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let asking = async {
+        loop {
             look.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
         }
-        anyhow::Ok(())
     };
-    tokio::time::timeout(PATIENCE, looking).await.context(what)?
+    tokio::time::timeout(PATIENCE, asking).await.context(what)
 }
