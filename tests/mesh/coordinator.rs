@@ -24,6 +24,7 @@ use tonic::transport::Channel;
 use v1::cluster_client::ClusterClient;
 use v1::workloads_client::WorkloadsClient;
 
+use crate::host;
 use crate::node::PATIENCE;
 
 #[path = "../e2e/support/program.rs"]
@@ -98,10 +99,10 @@ impl Alone {
         disk: impl FnOnce(&Path) -> Result<Arc<dyn Disk>>,
     ) -> Result<Self> {
         let directory = TempDir::new()?;
-        let now = SystemClock.wall();
+        let (now, host) = (SystemClock.wall(), host::own());
         let root = Authority::root("demo.com".parse()?, now, VALIDITY)?;
         root.store(directory.path(), "ca", Overwrite::Refuse)?;
-        let hosts: Vec<Host> = vec!["127.0.0.1".parse()?];
+        let hosts = [Host::from(host)];
         for (name, role, hosts) in [
             ("dub", Role::Coordinator("dub".parse()?), &hosts[..]),
             ("ada", Role::Operator("ada".parse()?), &[]),
@@ -109,9 +110,8 @@ impl Alone {
             let issued = root.issue(role, hosts, now, VALIDITY)?;
             issued.store(directory.path(), name, Overwrite::Refuse)?;
         }
-        // The coordinator must know its own address before it listens.
-        let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let config = config(directory.path(), free.clone())?;
+        let address = format!("{host}:7001");
+        let config = config(directory.path(), address.clone())?;
         let world = World {
             transport: transport(directory.path(), "dub")?,
             clock: Arc::new(SystemClock),
@@ -125,7 +125,7 @@ impl Alone {
         };
         let coordinator = Coordinator::start(config, world).await?;
         let operator = transport(directory.path(), "ada")?;
-        let calls = channel(operator, free.clone(), Expect::AnyCoordinator, Timeouts::default());
+        let calls = channel(operator, address.clone(), Expect::AnyCoordinator, Timeouts::default());
         let (mesh, shutdown) = (coordinator.mesh().clone(), coordinator.shutdown());
         let running = tokio::spawn(coordinator.join());
         tokio::time::timeout(PATIENCE, leads(&calls)).await.context("it does not lead")?;
@@ -133,7 +133,7 @@ impl Alone {
         let mut views = mesh.watch();
         let quiet = views.wait_for(|view| view.state.agreed.is_some());
         tokio::time::timeout(PATIENCE, quiet).await.context("no timing is agreed on")??;
-        Ok(Self { calls, mesh, address: free, shutdown, running, directory })
+        Ok(Self { calls, mesh, address, shutdown, running, directory })
     }
 
     /// The network as the operator sees it.

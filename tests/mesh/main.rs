@@ -8,6 +8,7 @@ mod forgetting;
 mod founding;
 mod full_disk;
 mod handover;
+mod host;
 mod node;
 mod overload;
 mod pages;

@@ -19,6 +19,8 @@ use tonic::codegen::http::Request;
 use tonic::transport::Server;
 use tower::util::MapRequestLayer;
 
+use crate::host;
+
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the certificates are valid.
@@ -47,23 +49,19 @@ pub(crate) struct Node {
 }
 
 impl Site {
-    /// Makes certificates for all, and finds free ports.
+    /// Makes certificates and addresses for all.
     pub(crate) fn new() -> Result<Self> {
         let directory = TempDir::new()?;
-        let now = SystemClock.wall();
+        let (now, host) = (SystemClock.wall(), host::own());
         let root = Authority::root("demo.com".parse()?, now, VALIDITY)?;
         root.store(directory.path(), "ca", Overwrite::Refuse)?;
         for name in DATACENTERS {
-            let hosts: Vec<Host> = vec!["127.0.0.1".parse()?];
+            let hosts = [Host::from(host)];
             let issued = root.issue(Role::Coordinator(name.parse()?), &hosts, now, VALIDITY)?;
             issued.store(directory.path(), name, Overwrite::Refuse)?;
         }
-        // Bound together, so that the numbers differ; free again once all of them are known.
-        let bound = DATACENTERS.map(|_| std::net::TcpListener::bind("127.0.0.1:0"));
-        let mut addresses = Vec::new();
-        for listener in bound {
-            addresses.push(listener?.local_addr()?.to_string());
-        }
+        let addresses = (1..=DATACENTERS.len()).map(|member| format!("{host}:{}", 7_000 + member));
+        let addresses = addresses.collect();
         let called = Arc::default();
         Ok(Self { directory, addresses, snapshot_every: 10_000, knows: [NEWEST; 3], called })
     }
