@@ -102,7 +102,8 @@ async fn who_shows_no_certificate_is_refused() {
     let server = mesh.peer("coordinator/dub");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let anonymous = ClientConfig::builder_with_provider(Arc::new(provider()))
+    let time = Arc::new(VerifierClock(clock(NOW)));
+    let anonymous = ClientConfig::builder_with_details(Arc::new(provider()), time)
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .dangerous()
