@@ -19,8 +19,8 @@ use crate::output::{self, Format, Reader, lists, units};
 pub(crate) struct Args {
     /// Only what happened to this: dub, web (its instances too), web@1
     subject: Option<String>,
-    /// Go on as things happen
-    #[arg(short, long)]
+    /// Go on as things happen, as one coordinator hears of them
+    #[arg(short, long, conflicts_with = "read")]
     watch: bool,
     /// Begin after this revision
     #[arg(long, value_name = "N", default_value_t = 0)]
