@@ -147,7 +147,8 @@ fn site(question: &Question, name: &DatacenterName) -> Site {
         // What waits for a machine will be given one of these; count it against them one after the other.
         let left = free.saturating_sub(waiting);
         waiting = waiting.saturating_sub(free);
-        site.machines.push(Room { offer: Arc::clone(&machine.spec.offer), free: left });
+        let in_use = left != free || machine.bound.iter().any(|id| !is_asked_for(question, id));
+        site.machines.push(Room { offer: Arc::clone(&machine.spec.offer), free: left, in_use });
     }
     if datacenter.served_by() != name {
         // Nobody is there to buy machines.
@@ -164,14 +165,16 @@ fn waiting(question: &Question, id: &CellId, ledger: &Cell) -> Resources {
     if ledger.orders.is_empty() {
         return ledger.waiting.saturating_sub(leaving(question, id, None));
     }
-    let waits = |id: &&InstanceId| {
-        id.workload != question.spec.name || !question.numbers.contains(&id.number)
-    };
-    let others = ledger.unbound.iter().filter(waits);
+    let others = ledger.unbound.iter().filter(|id| !is_asked_for(question, id));
     let placements = others.filter_map(|id| question.state.instances.get(id)?.placement.as_ref());
     let ordered =
         |p: &&Placement| p.order.is_some_and(|order| question.state.orders.contains_key(&order));
     placements.filter(|placement| !ordered(placement)).map(|placement| placement.request).sum()
+}
+
+/// Whether an instance is one of those that are to be placed.
+fn is_asked_for(question: &Question, id: &InstanceId) -> bool {
+    id.workload == question.spec.name && question.numbers.contains(&id.number)
 }
 
 /// What the instances in question give back when they leave a machine, or the cell's waiting list.

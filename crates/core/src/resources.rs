@@ -38,6 +38,23 @@ impl Resources {
         }
     }
 
+    /// How many times `size` fits into this; a size of nothing fits without end.
+    pub fn holds(self, size: Self) -> u32 {
+        let times = |room: u64, size: u64| room.checked_div(size).unwrap_or(u64::MAX);
+        let cpu = times(self.cpu_millis, size.cpu_millis);
+        let memory = times(self.memory_bytes, size.memory_bytes);
+        u32::try_from(cpu.min(memory)).unwrap_or(u32::MAX)
+    }
+
+    /// This so many times.
+    #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.saturating_mul(u64::from(count)),
+            memory_bytes: self.memory_bytes.saturating_mul(u64::from(count)),
+        }
+    }
+
     /// The larger share that this takes of `whole`, in millionths (the dominant share of Ghodsi et
     /// al., "Dominant Resource Fairness", NSDI 2011). More than a million if it does not fit.
     pub fn dominant_share_micro(self, whole: Self) -> u64 {
@@ -104,6 +121,24 @@ mod tests {
         assert_eq!(Resources::new(100, 4_096).dominant_share_micro(machine), 500_000);
         assert_eq!(Resources::new(4_000, 1).dominant_share_micro(machine), 2_000_000);
         assert_eq!(Resources::NONE.dominant_share_micro(Resources::NONE), 0);
+    }
+
+    #[test]
+    fn as_many_fit_as_the_scarcer_resource_allows() {
+        let room = Resources::new(2_000, 1_024);
+        for (cpu, mib, count) in [
+            (500, 256, 4),
+            (500, 512, 2),
+            (1_001, 1, 1),
+            (2_001, 1, 0),
+            (1, 1_025, 0),
+            (0, 512, 2),
+            (0, 0, u32::MAX),
+        ] {
+            let size = Resources::new(cpu, mib);
+            assert_eq!(room.holds(size), count, "{cpu}m {mib} MiB");
+            assert!(count == u32::MAX || size.times(count).fits(room));
+        }
     }
 
     #[test]

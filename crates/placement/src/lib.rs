@@ -9,6 +9,7 @@
 pub mod catalogue;
 pub mod gazetteer;
 pub mod latency;
+pub mod pack;
 mod place;
 pub mod regions;
 mod table;

@@ -67,6 +67,8 @@ pub struct Room {
     pub offer: Arc<Offer>,
     /// What is left of its capacity.
     pub free: Resources,
+    /// Whether it runs something that stays: it is paid for whatever else goes on it.
+    pub in_use: bool,
 }
 
 /// The answer to a problem.

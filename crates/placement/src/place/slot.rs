@@ -58,7 +58,7 @@ pub(super) fn find<'a>(
         });
     };
     for machine in &site.machines {
-        let copies = copies_that_fit(workload.request, machine.free);
+        let copies = machine.free.holds(workload.request);
         if copies > 0 && suits(workload, &machine.offer) {
             let price = share_of_price(workload.request, &machine.offer);
             add(&machine.offer, Source::Running, price, copies);
@@ -102,40 +102,10 @@ fn cheapest_to_buy<'a>(
         .min_by(|a, b| prefer(a, b))
 }
 
-/// How many copies of `request` fit into `free`.
-fn copies_that_fit(request: Resources, free: Resources) -> u32 {
-    // A request of nothing fits without end.
-    let times = |free: u64, request: u64| free.checked_div(request).unwrap_or(u64::MAX);
-    let cpu = times(free.cpu_millis, request.cpu_millis);
-    let memory = times(free.memory_bytes, request.memory_bytes);
-    u32::try_from(cpu.min(memory)).unwrap_or(u32::MAX)
-}
-
 /// The dominant share of a running machine's price, rounded up: only a request of nothing is free.
 fn share_of_price(request: Resources, offer: &Offer) -> MicroDollars {
     let share = u128::from(request.dominant_share_micro(offer.capacity));
     let price = u128::try_from(offer.price_micros_per_hour.0).unwrap_or(0);
     let micros = share.saturating_mul(price).div_ceil(1_000_000);
     MicroDollars(i64::try_from(micros).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_copies_fit_as_the_scarcer_resource_allows() {
-        let free = Resources::new(2_000, 1_024);
-        for (cpu, mib, copies) in [
-            (500, 256, 4),
-            (500, 512, 2),
-            (1_001, 1, 1),
-            (2_001, 1, 0),
-            (1, 1_025, 0),
-            (0, 512, 2),
-            (0, 0, u32::MAX),
-        ] {
-            assert_eq!(copies_that_fit(Resources::new(cpu, mib), free), copies, "{cpu}m {mib} MiB");
-        }
-    }
 }

@@ -8,5 +8,7 @@ mod brute;
 mod catalogue;
 mod constraints;
 mod latency;
+mod optimum;
+mod packing;
 mod properties;
 mod support;

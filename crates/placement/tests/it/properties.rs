@@ -29,16 +29,20 @@ fn any_offer() -> impl Strategy<Value = Offer> {
     })
 }
 
+pub(crate) fn any_offers() -> impl Strategy<Value = Vec<Offer>> {
+    prop::collection::vec(any_offer(), 0..=10)
+}
+
 fn any_room() -> impl Strategy<Value = Room> {
-    (any_offer(), 0u64..=4, 0u64..=4).prop_map(|(offer, cpu, gib)| {
+    (any_offer(), 0u64..=4, 0u64..=4, any::<bool>()).prop_map(|(offer, cpu, gib, in_use)| {
         let used = Resources::new(cpu * 500, gib * 512);
-        let mut room = room(offer);
+        let mut room = Room { in_use, ..room(offer) };
         room.free = room.free.saturating_sub(used);
         room
     })
 }
 
-fn any_sites() -> impl Strategy<Value = Vec<Site>> {
+pub(crate) fn any_sites() -> impl Strategy<Value = Vec<Site>> {
     let one = (
         prop::sample::select(vec![DUBLIN, NEW_YORK, SYDNEY]),
         (prop::bool::weighted(0.9), prop::bool::weighted(0.1)),
@@ -93,7 +97,7 @@ fn any_workload() -> impl Strategy<Value = WorkloadSpec> {
 type Input = (WorkloadSpec, u32, Vec<Site>, Vec<Offer>);
 
 fn any_input() -> impl Strategy<Value = Input> {
-    (any_workload(), 0u32..=4, any_sites(), prop::collection::vec(any_offer(), 0..=10))
+    (any_workload(), 0u32..=4, any_sites(), any_offers())
 }
 
 fn solve((workload, copies, sites, offers): &Input) -> Solution {

@@ -74,7 +74,7 @@ pub(crate) fn site(name: &str, at: &str) -> Site {
 
 /// A machine with all of it free.
 pub(crate) fn room(offer: Offer) -> Room {
-    Room { free: offer.capacity, offer: Arc::new(offer) }
+    Room { free: offer.capacity, offer: Arc::new(offer), in_use: false }
 }
 
 /// The text of `../shared/data/NAME`, from the workspace's root. Where it is not: a line that says

@@ -1,0 +1,107 @@
+//! Takes what was placed up again, some of it at a time, and places it anew: what costs more afterwards is put back as it
+//! was. Large neighbourhood search (Shaw, CP 1998), with a fixed number of steps and a sequence of its own, so that it gives
+//! the same each time.
+
+mod exact;
+mod merge;
+
+use std::cmp::Reverse;
+
+use super::sequence::Sequence;
+use super::yard::Yard;
+
+/// Copies beyond which a problem is not improved upon: the order of placing is good enough there.
+const COPIES_MAX: u64 = 4_000;
+/// Rounds in which every item is placed anew.
+const ROUNDS: usize = 4;
+/// Times that some machines are emptied and what was on them is placed anew.
+const STEPS: usize = 600;
+/// The effort of placing anew what is on some machines, many times and in the end: pairs of contents.
+const SMALL: u64 = 20_000;
+const LARGE: u64 = 300_000;
+const LARGE_STEPS: usize = 10;
+/// Steps between two looks at whether one large machine would do for many.
+const MERGE_EVERY: usize = 10;
+/// Machines that are emptied at once.
+const EMPTIED_MAX: usize = 4;
+
+/// Improves on what was placed in this order.
+pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
+    let copies: u64 = yard.items.iter().map(|item| u64::from(item.copies)).sum();
+    if copies <= 1 || copies > COPIES_MAX || yard.layout.bins.is_empty() {
+        return;
+    }
+    let mut best = (yard.unplaced(), yard.cost());
+    for _ in 0..ROUNDS {
+        let before = best;
+        for item in order {
+            attempt(yard, &mut best, |yard| {
+                let copies = yard.lift(*item);
+                yard.add(*item, copies);
+            });
+        }
+        if best == before {
+            break;
+        }
+    }
+    let dearness: Vec<i64> = (0..yard.items.len()).map(|item| yard.dearness(item)).collect();
+    let mut sequence = Sequence::new();
+    for step in 0..STEPS {
+        if step % MERGE_EVERY == 0 {
+            attempt(yard, &mut best, |yard| merge::merge(yard, &mut sequence));
+            attempt(yard, &mut best, |yard| exact::place_anew(yard, &mut sequence, SMALL));
+        }
+        attempt(yard, &mut best, |yard| {
+            let emptied = 1 + sequence.below(EMPTIED_MAX);
+            let load = empty_some(yard, &mut sequence, emptied);
+            let mut again: Vec<usize> = order.iter().copied().filter(|i| load[*i] > 0).collect();
+            match sequence.below(3) {
+                // The largest first, as at the beginning.
+                0 => {}
+                // Those first that would be dearest to buy room for, for their size.
+                1 => again.sort_by_key(|item| Reverse((dearness[*item], *item))),
+                _ => sequence.shuffle(&mut again),
+            }
+            for item in again {
+                yard.add(item, load[item]);
+            }
+        });
+    }
+    for _ in 0..LARGE_STEPS {
+        attempt(yard, &mut best, |yard| exact::place_anew(yard, &mut sequence, LARGE));
+    }
+}
+
+/// Does something, and undoes it if it made things worse.
+fn attempt(yard: &mut Yard, best: &mut (u64, i64), change: impl FnOnce(&mut Yard)) {
+    let before = yard.layout.clone();
+    change(yard);
+    let now = (yard.unplaced(), yard.cost());
+    if now > *best || yard.is_overbought() {
+        yard.layout = before;
+    } else {
+        *best = now;
+    }
+}
+
+/// Empties some machines, and says how many copies of each item were on them. What has no place is tried again with them.
+fn empty_some(yard: &mut Yard, sequence: &mut Sequence, count: usize) -> Vec<u32> {
+    let mut load: Vec<u32> = yard.layout.unplaced.iter_mut().map(std::mem::take).collect();
+    for _ in 0..count {
+        let bins = yard.layout.bins.iter().enumerate();
+        let loaded: Vec<(usize, usize)> = bins
+            .flat_map(|(site, bins)| {
+                let loaded = bins.iter().enumerate().filter(|(_, bin)| !bin.load.is_empty());
+                loaded.map(move |(index, _)| (site, index))
+            })
+            .collect();
+        if loaded.is_empty() {
+            break;
+        }
+        let (site, bin) = loaded[sequence.below(loaded.len())];
+        for (item, copies) in yard.empty(site, bin) {
+            load[item] += copies;
+        }
+    }
+    load
+}

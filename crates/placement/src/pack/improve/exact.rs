@@ -1,0 +1,204 @@
+//! What is on some machines, placed anew in the best of all ways: dynamic programming over every content that a machine may
+//! have, for as many machines as that is quick for.
+
+use kato_core::{Market, Resources, SpotPolicy};
+
+use super::super::cover::NEVER;
+use super::super::sequence::Sequence;
+use super::super::yard::Yard;
+use crate::catalogue::admits;
+
+/// Machines that run among them.
+const RUNNING_MAX: usize = 4;
+
+/// A machine by its site and its number there.
+type At = (usize, usize);
+
+/// Empties machines, in the order of the sequence, and fills and buys the best ones for what was on them. So many of them that no more
+/// than `steps` pairs of a content and a part of it are looked at, for machines to buy and for each one that runs.
+pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) {
+    let (load, running) = empty_some(yard, sequence, steps);
+    if load.is_empty() {
+        return;
+    }
+    let contents = Contents::new(&load);
+    let buying = contents.buying(yard);
+    let mut fills: Vec<Best> = Vec::new();
+    for at in &running {
+        let before = fills.last().unwrap_or(&buying);
+        fills.push(contents.filling(yard, *at, before));
+    }
+    let mut whole = contents.count - 1;
+    if fills.last().unwrap_or(&buying).least[whole] >= NEVER {
+        // The caller puts everything back.
+        return load.iter().for_each(|(item, copies)| yard.layout.unplaced[*item] += copies);
+    }
+    for (at, best) in running.iter().zip(&fills).rev() {
+        let part = best.part[whole];
+        yard.fill(*at, &contents.load(part));
+        whole -= part;
+    }
+    while whole > 0 {
+        let part = buying.part[whole];
+        let (_, site, policy) = contents.cheapest(yard, part).expect("it had a price");
+        yard.buy_with(site, policy, &contents.load(part));
+        whole -= part;
+    }
+}
+
+/// What was on the machines, items with copies, and those of them that run.
+fn empty_some(
+    yard: &mut Yard,
+    sequence: &mut Sequence,
+    steps: u64,
+) -> (Vec<(usize, u32)>, Vec<At>) {
+    let bins = yard.layout.bins.iter().enumerate();
+    let mut bins: Vec<At> =
+        bins.flat_map(|(site, bins)| (0..bins.len()).map(move |bin| (site, bin))).collect();
+    sequence.shuffle(&mut bins);
+    let mut load: Vec<(usize, u32)> = Vec::new();
+    let (mut chosen, mut running) = (Vec::new(), Vec::new());
+    for (site, bin) in bins {
+        let found = &yard.layout.bins[site][bin];
+        if found.machine.is_some() && running.len() == RUNNING_MAX {
+            continue;
+        }
+        let mut with = load.clone();
+        for (item, copies) in &found.load {
+            match with.iter_mut().find(|(known, _)| known == item) {
+                Some((_, sum)) => *sum += copies,
+                None => with.push((*item, *copies)),
+            }
+        }
+        let pairs = |(_, copies): &(usize, u32)| u64::from(copies + 1) * u64::from(copies + 2) / 2;
+        let limited = with.iter().any(|(item, _)| yard.items[*item].per_site_max < u32::MAX);
+        if !limited && with.iter().map(pairs).product::<u64>() <= steps {
+            load = with;
+            chosen.push((site, bin));
+            running.extend(found.machine.map(|_| (site, bin)));
+        }
+    }
+    // From behind, so that the numbers of the others stay as they are; those that run stay in any case, before those
+    // that were bought.
+    chosen.sort_unstable_by(|a, b| b.cmp(a));
+    for (site, bin) in chosen {
+        yard.empty(site, bin);
+    }
+    (load, running)
+}
+
+/// The best way for every content: what it costs, and which part of it is on the machine that was looked at last.
+struct Best {
+    least: Vec<i64>,
+    part: Vec<usize>,
+}
+
+/// Contents of machines, numbered: so many copies of the first item, of the second, and so on.
+struct Contents {
+    items: Vec<(usize, u32)>,
+    /// What one more copy of an item adds to the number.
+    strides: Vec<usize>,
+    count: usize,
+}
+
+impl Contents {
+    fn new(load: &[(usize, u32)]) -> Self {
+        let (mut strides, mut count) = (Vec::with_capacity(load.len()), 1);
+        for (_, copies) in load {
+            strides.push(count);
+            count *= *copies as usize + 1;
+        }
+        Self { items: load.to_vec(), strides, count }
+    }
+
+    /// The items of a content, with copies.
+    fn load(&self, content: usize) -> Vec<(usize, u32)> {
+        let digit = |((item, most), stride): (&(usize, u32), &usize)| {
+            let copies = content / stride % (*most as usize + 1);
+            (*item, u32::try_from(copies).unwrap_or(u32::MAX))
+        };
+        let all = self.items.iter().zip(&self.strides).map(digit);
+        all.filter(|(_, copies)| *copies > 0).collect()
+    }
+
+    /// The least that one machine with this content costs, copies and all, and where and on which market that is.
+    fn cheapest(&self, yard: &Yard, content: usize) -> Option<(i64, usize, SpotPolicy)> {
+        let load = self.load(content);
+        let request: Resources =
+            load.iter().map(|(item, copies)| yard.items[*item].request.times(*copies)).sum();
+        let mut best = None;
+        for (market, policy) in
+            [(Market::OnDemand, SpotPolicy::Never), (Market::Spot, SpotPolicy::Required)]
+        {
+            let admits = |(item, _): &(usize, u32)| admits(yard.items[*item].spot, market);
+            if !load.iter().all(admits) {
+                continue;
+            }
+            for site in 0..yard.layout.bins.len() {
+                let beside = load
+                    .iter()
+                    .map(|(item, copies)| Some(yard.items[*item].at[site]?.0 * i64::from(*copies)));
+                let Some(beside) = beside.sum::<Option<i64>>() else { continue };
+                let Some(offer) = yard.cheapest_for(site, request, policy) else { continue };
+                let found = (offer.price_micros_per_hour.0 + beside, site, policy);
+                if best.is_none_or(|best: (i64, usize, SpotPolicy)| found.0 < best.0) {
+                    best = Some(found);
+                }
+            }
+        }
+        best
+    }
+
+    /// On machines that are bought, however many.
+    fn buying(&self, yard: &Yard) -> Best {
+        let one = |content| self.cheapest(yard, content).map_or(NEVER, |(cost, ..)| cost);
+        let alone: Vec<i64> = (0..self.count).map(one).collect();
+        let mut best = Best { least: vec![NEVER; self.count], part: vec![0; self.count] };
+        best.least[0] = 0;
+        let mut parts = Vec::new();
+        for whole in 1..self.count {
+            self.parts(whole, &mut parts);
+            for part in &parts[1..] {
+                let sum = alone[*part] + best.least[whole - part];
+                if sum < best.least[whole] {
+                    (best.least[whole], best.part[whole]) = (sum, *part);
+                }
+            }
+        }
+        best
+    }
+
+    /// With one more machine, that runs.
+    fn filling(&self, yard: &Yard, at: At, before: &Best) -> Best {
+        let alone: Vec<i64> = (0..self.count)
+            .map(|content| yard.cost_of_filling(at, &self.load(content)).unwrap_or(NEVER))
+            .collect();
+        let mut best = Best { least: before.least.clone(), part: vec![0; self.count] };
+        let mut parts = Vec::new();
+        for whole in 1..self.count {
+            self.parts(whole, &mut parts);
+            for part in &parts[1..] {
+                let sum = alone[*part] + before.least[whole - part];
+                if sum < best.least[whole] {
+                    (best.least[whole], best.part[whole]) = (sum, *part);
+                }
+            }
+        }
+        best
+    }
+
+    /// Every content that is part of this one, from nothing to all of it.
+    fn parts(&self, whole: usize, parts: &mut Vec<usize>) {
+        parts.clear();
+        parts.push(0);
+        for ((_, most), stride) in self.items.iter().zip(&self.strides) {
+            let here = whole / stride % (*most as usize + 1);
+            let before = parts.len();
+            for copies in 1..=here {
+                for part in 0..before {
+                    parts.push(parts[part] + copies * stride);
+                }
+            }
+        }
+    }
+}

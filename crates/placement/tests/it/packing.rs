@@ -1,0 +1,127 @@
+//! For any items: what is placed fits where it is and may be there, costs what is said, and one item alone costs the least
+//! that is possible.
+
+use kato_core::{MicroDollars, Resources, SpotPolicy};
+use kato_placement::catalogue::{Catalogue, admits};
+use kato_placement::pack::{Item, Packed, pack};
+use kato_placement::{ARCH, Site};
+use proptest::prelude::*;
+
+use crate::optimum;
+use crate::properties::{any_offers, any_sites};
+
+fn any_item(sites: usize) -> impl Strategy<Value = Item> {
+    let beside = prop::option::weighted(0.8, 0i64..=40);
+    let spot =
+        prop::sample::select(vec![SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required]);
+    let what = (0u64..=4, 0u64..=4, 1u32..=5, spot, prop::option::weighted(0.3, 0u32..=3));
+    (what, prop::collection::vec(beside, sites)).prop_map(|(what, at)| {
+        let (cpu, gib, copies, spot, most) = what;
+        Item {
+            request: Resources::new(cpu * 500, gib * 512),
+            copies,
+            spot,
+            at: at.into_iter().map(|at| Some(MicroDollars(at? * 1_000))).collect(),
+            per_site_max: most.unwrap_or(u32::MAX),
+        }
+    })
+}
+
+fn any_problem() -> impl Strategy<Value = (Vec<Site>, Vec<Item>)> {
+    any_sites().prop_flat_map(|sites| {
+        let items = prop::collection::vec(any_item(sites.len()), 1..=3);
+        (Just(sites), items)
+    })
+}
+
+/// Nothing is broken that must hold of every answer.
+fn check(items: &[Item], sites: &[Site], packed: &Packed) {
+    let mut cost = 0;
+    let mut placed = vec![vec![0; sites.len()]; items.len()];
+    let mut machines = std::collections::BTreeSet::new();
+    for used in &packed.used {
+        let site = &sites[used.site];
+        let (room, price) = match used.machine {
+            None => (used.offer.capacity, used.offer.price_micros_per_hour),
+            Some(index) => {
+                let room = &site.machines[index];
+                assert!(machines.insert((used.site, index)), "a machine is given once");
+                assert_eq!(room.offer, used.offer);
+                let own = room.offer.price_micros_per_hour;
+                (room.free, if room.in_use { MicroDollars::ZERO } else { own })
+            }
+        };
+        assert_eq!(used.price, price);
+        assert!(!used.load.is_empty());
+        cost += price.0;
+        let mut request = Resources::NONE;
+        for (item, copies) in &used.load {
+            placed[*item][used.site] += copies;
+            let item = &items[*item];
+            request = request + item.request.times(*copies);
+            cost += item.at[used.site].expect("it may be there").0 * i64::from(*copies);
+            assert!(used.offer.arch == ARCH && admits(item.spot, used.offer.market));
+        }
+        assert!(request.fits(room), "{request} on {room}");
+    }
+    for (index, site) in sites.iter().enumerate() {
+        let bought = packed.used.iter().filter(|used| used.site == index && used.machine.is_none());
+        assert!(bought.count() <= site.machines_to_buy_max as usize);
+    }
+    for ((item, sites), unplaced) in items.iter().zip(&placed).zip(&packed.unplaced) {
+        assert_eq!(sites.iter().sum::<u32>() + unplaced, item.copies);
+        assert!(sites.iter().all(|copies| *copies <= item.per_site_max));
+    }
+    assert_eq!(packed.cost, MicroDollars(cost));
+}
+
+proptest! {
+    #[test]
+    fn what_is_packed_fits_and_may_be_there(
+        offers in any_offers(),
+        (sites, items) in any_problem(),
+    ) {
+        let catalogue = Catalogue::new(offers);
+        let packed = pack(&items, &sites, &catalogue);
+        check(&items, &sites, &packed);
+        prop_assert_eq!(&packed, &pack(&items, &sites, &catalogue), "it is the same again");
+    }
+
+    #[test]
+    fn one_item_costs_the_least_that_is_possible(
+        offers in any_offers(),
+        (mut sites, mut items) in any_problem(),
+    ) {
+        items.truncate(1);
+        items[0].per_site_max = u32::MAX;
+        for site in &mut sites {
+            site.machines_to_buy_max = 100;
+        }
+        let catalogue = Catalogue::new(offers);
+        let packed = pack(&items, &sites, &catalogue);
+        check(&items, &sites, &packed);
+        let least = optimum::least(&items, &sites, &catalogue);
+        let all = packed.unplaced == [0];
+        prop_assert_eq!(all.then_some(packed.cost.0), least);
+    }
+
+    #[test]
+    fn several_items_are_all_placed_where_that_is_possible(
+        offers in any_offers(),
+        (mut sites, mut items) in any_problem(),
+    ) {
+        for item in &mut items {
+            item.per_site_max = u32::MAX;
+        }
+        for site in &mut sites {
+            site.machines.clear();
+            site.machines_to_buy_max = 100;
+        }
+        let catalogue = Catalogue::new(offers);
+        let packed = pack(&items, &sites, &catalogue);
+        let least = optimum::least(&items, &sites, &catalogue);
+        let all = packed.unplaced.iter().all(|copies| *copies == 0);
+        prop_assert_eq!(all, least.is_some());
+        prop_assert!(!all || Some(packed.cost.0) >= least);
+    }
+}
