@@ -14,8 +14,8 @@ use crate::place::{ARCH, Site};
 /// What is where.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// By site.
-    pub(super) bins: Vec<Vec<Bin>>,
+    /// By site. Shared with earlier layouts until it changes: most steps change a few sites.
+    pub(super) bins: Vec<Arc<Vec<Bin>>>,
     /// By item.
     pub(super) unplaced: Vec<u32>,
 }
@@ -38,10 +38,15 @@ impl<'a> Yard<'a> {
             free: room.free,
             load: Vec::new(),
         };
-        let bins = sites.iter().map(|site| site.machines.iter().enumerate().map(bin).collect());
+        let bins =
+            sites.iter().map(|site| Arc::new(site.machines.iter().enumerate().map(bin).collect()));
         let demand = items.iter().map(|item| item.request.times(item.copies)).sum();
         let layout = Layout { bins: bins.collect(), unplaced: vec![0; items.len()] };
         Self { items, sites, catalogue, layout, demand }
+    }
+
+    fn bins_mut(&mut self, site: usize) -> &mut Vec<Bin> {
+        Arc::make_mut(&mut self.layout.bins[site])
     }
 
     /// How much of all that is wanted a copy of an item is, in millionths.
@@ -99,7 +104,7 @@ impl<'a> Yard<'a> {
         for (item, copies) in load {
             bin.put(*item, self.items[*item].request, *copies);
         }
-        self.layout.bins[site].push(bin);
+        self.bins_mut(site).push(bin);
     }
 
     /// What it costs to put these items on an empty machine that runs, each given with the number of its copies; none
@@ -126,7 +131,7 @@ impl<'a> Yard<'a> {
     pub(super) fn fill(&mut self, (site, bin): (usize, usize), load: &[(usize, u32)]) {
         for (item, copies) in load {
             let request = self.items[*item].request;
-            self.layout.bins[site][bin].put(*item, request, *copies);
+            self.bins_mut(site)[bin].put(*item, request, *copies);
         }
     }
 
@@ -231,10 +236,10 @@ impl<'a> Yard<'a> {
             let mut bin = Bin::bought(offer);
             bin.put(item, request, here);
             left -= here;
-            self.layout.bins[site].push(bin);
+            self.bins_mut(site).push(bin);
         }
         let items = self.items;
-        let bins = &mut self.layout.bins[site];
+        let bins = Arc::make_mut(&mut self.layout.bins[site]);
         for index in taken.idle {
             let here = left.min(bins[index].free.holds(request));
             if here > 0 {
@@ -266,6 +271,10 @@ impl<'a> Yard<'a> {
         let request = self.items[item].request;
         let mut copies = std::mem::take(&mut self.layout.unplaced[item]);
         for bins in &mut self.layout.bins {
+            if bins.iter().all(|bin| bin.load.iter().all(|(of, _)| *of != item)) {
+                continue;
+            }
+            let bins = Arc::make_mut(bins);
             copies += bins.iter_mut().map(|bin| bin.take(item, request)).sum::<u32>();
             bins.retain(|bin| bin.machine.is_some() || !bin.load.is_empty());
         }
@@ -274,19 +283,19 @@ impl<'a> Yard<'a> {
 
     /// Empties a bin, and says what was on it.
     pub(super) fn empty(&mut self, site: usize, bin: usize) -> Vec<(usize, u32)> {
-        let found = &mut self.layout.bins[site][bin];
+        let found = &mut Arc::make_mut(&mut self.layout.bins[site])[bin];
         let load = std::mem::take(&mut found.load);
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
         found.free = found.free + sizes.sum();
         if found.machine.is_none() {
-            self.layout.bins[site].remove(bin);
+            self.bins_mut(site).remove(bin);
         }
         load
     }
 
     /// What all of it costs.
     pub(super) fn cost(&self) -> i64 {
-        let of = |(site, bins): (usize, &Vec<Bin>)| -> i64 {
+        let of = |(site, bins): (usize, &Arc<Vec<Bin>>)| -> i64 {
             let copies = |(item, copies): &(usize, u32)| {
                 self.items[*item].at[site].map_or(0, |at| at.0 * i64::from(*copies))
             };
@@ -302,8 +311,8 @@ impl<'a> Yard<'a> {
 
     pub(super) fn packed(self) -> Packed {
         let cost = MicroDollars(self.cost());
-        let used = |(site, bins): (usize, Vec<Bin>)| {
-            let bins = bins.into_iter().filter(|bin| !bin.load.is_empty());
+        let used = |(site, bins): (usize, Arc<Vec<Bin>>)| {
+            let bins = Arc::unwrap_or_clone(bins).into_iter().filter(|bin| !bin.load.is_empty());
             bins.map(move |bin| Used {
                 site,
                 offer: bin.offer,
