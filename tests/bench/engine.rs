@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use kato_core::{ProviderName, RegionName, Timestamp};
 use kato_placement::catalogue::Defaults;
-use kato_placement::{Catalogue, Problem, Site, place, regions};
+use kato_placement::{Ask, Catalogue, Problem, Site, place, regions};
 use kato_units::parse_workload;
 
 use crate::rounds;
@@ -41,8 +41,12 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
         let began = Instant::now();
         for now in 0..DECISIONS {
             let now = Timestamp(u64::from(now));
-            let problem = Problem { workload: &workload, copies: 1, sites: &sites, now };
-            anyhow::ensure!(place(&problem, &catalogue).unplaced == 0, "nothing was placed");
+            let asks = [Ask::new(&workload, 1)];
+            let problem = Problem { asks: &asks, sites: &sites, now };
+            anyhow::ensure!(
+                place(&problem, &catalogue).answers[0].unplaced == 0,
+                "nothing was placed"
+            );
         }
         figures.push(f64::from(DECISIONS) / began.elapsed().as_secs_f64());
     }
@@ -52,14 +56,12 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
 
 fn site(provider: &ProviderName, region: &RegionName) -> Option<Site> {
     Some(Site {
-        name: region.as_str().parse().ok()?,
-        at: regions::coordinates(provider, region)?,
         regions: vec![(provider.clone(), region.clone())],
-        available: true,
-        refused: false,
-        machines: Vec::new(),
         machines_to_buy_max: 10,
-        copies: 0,
-        home: false,
+        ..Site::new(
+            region.as_str().parse().ok()?,
+            "cell-1".parse().ok()?,
+            regions::coordinates(provider, region)?,
+        )
     })
 }

@@ -1,14 +1,18 @@
-//! From the state to a placement problem and back to a command. Pure: the same state gives the same plan.
+//! From the state to a placement problem and back to commands. Pure: the same state gives the same plans.
 
-use std::collections::BTreeSet;
+mod sites;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kato_core::version::WITH_SHARES;
 use kato_core::{
-    Cell, CellId, Command, DatacenterName, Decision, Health, INSTANCES_PER_MACHINE_MAX, Instance,
-    InstanceId, Place, Placement, PutWorkload, Resources, Revision, State, Target, Timestamp,
-    WorkloadName, WorkloadSpec,
+    Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars, Place, PutWorkload,
+    Quote, Revision, Source, State, Target, Timestamp, WorkloadName, WorkloadSpec,
 };
-use kato_placement::{Catalogue, Problem, Room, Site, Solution, place};
+use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
+
+use sites::Sites;
 
 /// Where instances would go, and why.
 #[derive(Debug, Clone)]
@@ -18,14 +22,12 @@ pub(crate) struct Plan {
     pub(crate) unplaced: u32,
 }
 
-/// What a plan is for, beside the specification.
-struct Question<'a> {
-    state: &'a State,
-    spec: &'a WorkloadSpec,
-    now: Timestamp,
-    silent: &'a BTreeSet<DatacenterName>,
-    /// The instances to place.
-    numbers: Vec<u32>,
+/// Instances of one workload that are to be placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Need<'a> {
+    pub(crate) spec: &'a WorkloadSpec,
+    /// In order.
+    pub(crate) numbers: Vec<u32>,
 }
 
 /// What every plan is made from.
@@ -43,29 +45,111 @@ impl Planner<'_> {
     /// the rollout reaches them.
     pub(crate) fn put(&self, spec: &WorkloadSpec) -> Plan {
         let homeless = |number: &u32| {
-            let id = kato_core::InstanceId::new(spec.name.clone(), *number);
+            let id = InstanceId::new(spec.name.clone(), *number);
             self.state.instances.get(&id).is_none_or(|instance| instance.placement.is_none())
         };
-        self.solve(spec, (1..=spec.count).filter(homeless).collect())
+        self.of_one(spec, (1..=spec.count).filter(homeless).collect())
     }
 
     /// Plans as if nothing of the workload had a place yet: what a user asks before applying it.
     pub(crate) fn anew(&self, spec: &WorkloadSpec) -> Plan {
-        self.solve(spec, (1..=spec.count).collect())
+        self.of_one(spec, (1..=spec.count).collect())
     }
 
     /// Plans another place for one instance, which stays where it is if nothing is better.
     pub(crate) fn one(&self, spec: &WorkloadSpec, instance: &Instance) -> Plan {
-        self.solve(spec, vec![instance.id.number])
+        self.of_one(spec, vec![instance.id.number])
     }
 
-    fn solve(&self, spec: &WorkloadSpec, numbers: Vec<u32>) -> Plan {
-        let Self { state, now, silent, .. } = self;
-        solve(&Question { state, spec, now: *now, silent, numbers }, self.catalogue)
+    fn of_one(&self, spec: &WorkloadSpec, numbers: Vec<u32>) -> Plan {
+        self.all(&[Need { spec, numbers }]).remove(0)
+    }
+
+    /// Plans for several workloads at once, each named once: they share the machines that are bought for them. A plan may
+    /// rest on those before it.
+    pub(crate) fn all(&self, needs: &[Need]) -> Vec<Plan> {
+        let sites = Sites::new(self, needs);
+        let asks: Vec<Ask> = needs.iter().map(|need| sites.ask(need)).collect();
+        let problem = Problem { asks: &asks, sites: &sites.sites, now: self.now };
+        let solution = place(&problem, self.catalogue);
+        let mut targets = Targets { state: self.state, sites: &sites, owners: BTreeMap::new() };
+        let plan = |(need, answer): (&Need, Answer)| self.as_of_version(targets.plan(need, answer));
+        needs.iter().zip(solution.answers).map(plan).collect()
+    }
+
+    /// The plan in terms that the mesh's version has: what it has not is left for when the machine that would be shared
+    /// has joined, or the mesh is raised.
+    fn as_of_version(&self, mut plan: Plan) -> Plan {
+        if self.state.version >= WITH_SHARES {
+            return plan;
+        }
+        let plain = |quote: &mut Quote| quote.adds_micros_per_hour = quote.price_micros_per_hour;
+        plan.targets.retain(|target| target.with.is_none());
+        plan.targets.iter_mut().for_each(|target| plain(&mut target.quote));
+        let decision = Arc::make_mut(&mut plan.decision);
+        for candidate in &mut decision.candidates {
+            candidate.quote.iter_mut().for_each(plain);
+            candidate.cell = None;
+        }
+        plan
+    }
+}
+
+/// Turns answers into targets, one after the other.
+struct Targets<'a> {
+    state: &'a State,
+    sites: &'a Sites,
+    /// For each machine that is bought, the instance whose order it is.
+    owners: BTreeMap<usize, InstanceId>,
+}
+
+impl Targets<'_> {
+    fn plan(&mut self, need: &Need, answer: Answer) -> Plan {
+        let Answer { decision, placements, unplaced } = answer;
+        let numbers = need.numbers.iter().zip(placements);
+        let targets = numbers.map(|(number, chosen)| {
+            self.target(InstanceId::new(need.spec.name.clone(), *number), chosen)
+        });
+        Plan { targets: targets.collect(), decision: Arc::new(decision), unplaced }
+    }
+
+    fn target(&mut self, id: InstanceId, chosen: Chosen) -> Target {
+        let Chosen { site, on, mut quote } = chosen;
+        let with = match on {
+            Host::Machine(machine) => self.sites.ordered_for(site, machine).cloned(),
+            Host::Bought(number) => match self.owners.get(&number) {
+                Some(owner) => Some(owner.clone()),
+                None => {
+                    self.owners.insert(number, id.clone());
+                    None
+                }
+            },
+        };
+        if with.is_some() {
+            quote.source = Source::Shared;
+        }
+        Target {
+            number: id.number,
+            epoch: self.state.instances.get(&id).and_then(Instance::epoch),
+            cell: self.sites.cells[site].clone(),
+            quote,
+            with,
+        }
     }
 }
 
 impl Plan {
+    /// How many machines it buys.
+    pub(crate) fn machines_to_buy(&self) -> u32 {
+        let bought = self.targets.iter().filter(|target| target.quote.source == Source::Buy);
+        u32::try_from(bought.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What its instances add to what is paid, an hour.
+    pub(crate) fn adds(&self) -> MicroDollars {
+        self.targets.iter().map(|target| target.quote.adds_micros_per_hour).sum()
+    }
+
     /// The command that makes the workload what the plan was made for.
     pub(crate) fn put(self, spec: Arc<WorkloadSpec>, expected: Option<Revision>) -> Command {
         let Self { targets, decision, .. } = self;
@@ -77,131 +161,4 @@ impl Plan {
         let Self { targets, decision, .. } = self;
         Command::Place(Place { workload, generation, targets, decision, cause })
     }
-}
-
-fn solve(question: &Question, catalogue: &Catalogue) -> Plan {
-    let Question { state, spec, numbers, .. } = question;
-    let sites: Vec<Site> = state
-        .datacenters
-        .values()
-        .map(|datacenter| site(question, &datacenter.spec.name))
-        .collect();
-    let copies = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-    let problem = Problem { workload: spec, copies, sites: &sites, now: question.now };
-    let Solution { decision, placements, unplaced } = place(&problem, catalogue);
-    let targets = numbers.iter().zip(placements).map(|(number, chosen)| {
-        let id = kato_core::InstanceId::new(spec.name.clone(), *number);
-        Target {
-            number: *number,
-            epoch: state.instances.get(&id).and_then(Instance::epoch),
-            cell: cell_for(state, &chosen.datacenter),
-            quote: chosen.quote,
-        }
-    });
-    Plan { targets: targets.collect(), decision: Arc::new(decision), unplaced }
-}
-
-/// The cell of a datacenter that takes what is placed there: the first one, by name. Placement over several
-/// cells of one datacenter comes with spread over cells.
-fn cell_for(state: &State, datacenter: &DatacenterName) -> CellId {
-    let cells = state.datacenters.get(datacenter).map(|found| &found.spec.cells);
-    let first = cells.and_then(|cells| cells.keys().next()).cloned();
-    // A datacenter without cells offers no room, so nothing is ever placed there.
-    let cell = first.unwrap_or_else(|| unreachable!("{datacenter} was chosen and has no cell"));
-    CellId { datacenter: datacenter.clone(), cell }
-}
-
-/// What one datacenter has to offer.
-fn site(question: &Question, name: &DatacenterName) -> Site {
-    let state = question.state;
-    let datacenter = &state.datacenters[name];
-    let moving = |instance: &&Instance| question.numbers.contains(&instance.id.number);
-    let here = |instance: &&Instance| {
-        let placement = instance.placement.as_ref();
-        placement.is_some_and(|placement| placement.cell.datacenter == *name)
-    };
-    let own = state.instances_of(&question.spec.name);
-    let (moving, staying): (Vec<_>, Vec<_>) = own.filter(here).partition(moving);
-    let mut site = Site {
-        name: name.clone(),
-        at: datacenter.spec.location,
-        regions: datacenter.spec.regions.iter().cloned().collect(),
-        available: datacenter.health == Health::Up && !question.silent.contains(name),
-        refused: refused(question, name),
-        machines: Vec::new(),
-        machines_to_buy_max: 0,
-        copies: u32::try_from(staying.len()).unwrap_or(u32::MAX),
-        home: !moving.is_empty(),
-    };
-    if datacenter.spec.cells.is_empty() {
-        return site;
-    }
-    let id = cell_for(state, name);
-    let Some(ledger) = state.cells.get(&id) else { return site };
-    let mut waiting = waiting(question, &id, ledger);
-    for machine in ledger.machines.iter().filter_map(|id| state.machines.get(id)) {
-        if machine.suspended.is_some() || machine.bound.len() >= INSTANCES_PER_MACHINE_MAX {
-            continue;
-        }
-        let free = machine.free() + leaving(question, &id, Some(&machine.spec.id));
-        // What waits for a machine will be given one of these; count it against them one after the other.
-        let left = free.saturating_sub(waiting);
-        waiting = waiting.saturating_sub(free);
-        let in_use = left != free || machine.bound.iter().any(|id| !is_asked_for(question, id));
-        site.machines.push(Room { offer: Arc::clone(&machine.spec.offer), free: left, in_use });
-    }
-    if datacenter.served_by() != name {
-        // Nobody is there to buy machines.
-        return site;
-    }
-    let most = datacenter.spec.cells[&id.cell].machines_max as usize;
-    let has = ledger.machines.len() + ledger.orders.len();
-    site.machines_to_buy_max = u32::try_from(most.saturating_sub(has)).unwrap_or(u32::MAX);
-    site
-}
-
-/// What waits for one of a cell's machines, other than the instances in question and those whose own machine is on order.
-fn waiting(question: &Question, id: &CellId, ledger: &Cell) -> Resources {
-    if ledger.orders.is_empty() {
-        return ledger.waiting.saturating_sub(leaving(question, id, None));
-    }
-    let others = ledger.unbound.iter().filter(|id| !is_asked_for(question, id));
-    let placements = others.filter_map(|id| question.state.instances.get(id)?.placement.as_ref());
-    let ordered =
-        |p: &&Placement| p.order.is_some_and(|order| question.state.orders.contains_key(&order));
-    placements.filter(|placement| !ordered(placement)).map(|placement| placement.request).sum()
-}
-
-/// Whether an instance is one of those that are to be placed.
-fn is_asked_for(question: &Question, id: &InstanceId) -> bool {
-    id.workload == question.spec.name && question.numbers.contains(&id.number)
-}
-
-/// What the instances in question give back when they leave a machine, or the cell's waiting list.
-fn leaving(
-    question: &Question,
-    cell: &CellId,
-    machine: Option<&kato_core::MachineId>,
-) -> Resources {
-    let own = question.numbers.iter().filter_map(|number| {
-        let id = kato_core::InstanceId::new(question.spec.name.clone(), *number);
-        question.state.instances.get(&id)?.placement.as_ref()
-    });
-    own.filter(|placement| placement.cell == *cell && placement.machine.as_ref() == machine)
-        .map(|placement| placement.request)
-        .sum()
-}
-
-/// Whether a cell of the datacenter found no machine for one of the instances, a moment ago.
-fn refused(question: &Question, name: &DatacenterName) -> bool {
-    let now = question.now;
-    question.numbers.iter().any(|number| {
-        let id = kato_core::InstanceId::new(question.spec.name.clone(), *number);
-        let refusals = question.state.instances.get(&id).map(|instance| &instance.refusals);
-        refusals.is_some_and(|refusals| {
-            let still =
-                |(cell, until): (&CellId, &Timestamp)| cell.datacenter == *name && *until > now;
-            refusals.iter().any(still)
-        })
-    })
 }

@@ -148,6 +148,8 @@ pub(crate) fn quote(quote: &Quote) -> pb::Quote {
     pb::Quote {
         offer: Some(offer(&quote.offer)),
         buy: quote.source == Source::Buy,
+        shared: quote.source == Source::Shared,
+        adds_micros_per_hour: quote.adds_micros_per_hour.0,
         price_micros_per_hour: quote.price_micros_per_hour.0,
         latency_micros_per_hour: quote.latency_micros_per_hour.0,
         total_micros_per_hour: quote.total_micros_per_hour().0,
@@ -157,6 +159,7 @@ pub(crate) fn quote(quote: &Quote) -> pb::Quote {
 pub(crate) fn decision(decision: &Decision) -> pb::Decision {
     let candidate = |candidate: &Candidate| pb::Candidate {
         datacenter: candidate.datacenter.to_string(),
+        cell: candidate.cell.as_ref().map(ToString::to_string).unwrap_or_default(),
         latency_us: candidate.latency_us,
         quote: candidate.quote.as_ref().map(quote),
         chosen: match candidate.verdict {

@@ -183,6 +183,9 @@ pub struct Target {
     pub cell: CellId,
     /// What it costs there; a quote of a machine to buy is an order for it.
     pub quote: Quote,
+    /// Where the quote is of a shared machine: an instance that this machine is on order for, already or by an earlier
+    /// target.
+    pub with: Option<InstanceId>,
 }
 
 /// What became of a command that was applied.

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{DatacenterName, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp};
+use crate::{
+    CellName, DatacenterName, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp,
+};
 
 /// One choice among all datacenters, with what was known then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl fmt::Display for Decision {
         for candidate in &self.candidates {
             if let Verdict::Refused(refusal) = &candidate.verdict {
                 let separator = if first { "" } else { "; " };
-                write!(f, "{separator}{}: {refusal}", candidate.datacenter)?;
+                write!(f, "{separator}{}: {refusal}", candidate.place())?;
                 first = false;
             }
         }
@@ -32,11 +34,13 @@ impl fmt::Display for Decision {
     }
 }
 
-/// One datacenter in a decision.
+/// One datacenter, or one of its cells, in a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Which.
     pub datacenter: DatacenterName,
+    /// Which of its cells, where it has several.
+    pub cell: Option<CellName>,
     /// Estimated round-trip time from the demand, weighted mean, in microseconds; none without demand.
     pub latency_us: Option<u32>,
     /// The cheapest thing there that would do, if there is one.
@@ -45,25 +49,35 @@ pub struct Candidate {
     pub verdict: Verdict,
 }
 
+impl Candidate {
+    /// `dub`, or `cell-1.dub` where it has several cells.
+    pub fn place(&self) -> impl fmt::Display {
+        let cell = self.cell.as_ref().map(|cell| format!("{cell}.")).unwrap_or_default();
+        format!("{cell}{}", self.datacenter)
+    }
+}
+
 /// What one instance would cost in one datacenter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
     /// The machine that it would run on. Shared: a decision quotes one for every datacenter, and most of
     /// them are the catalogue's.
     pub offer: Arc<Offer>,
-    /// Whether that machine runs already.
+    /// Whether that machine runs already, or is on order.
     pub source: Source,
-    /// The price of the instance: its dominant share of a machine that runs already, the whole of one
-    /// that must be bought.
+    /// The price of the instance: its dominant share of a machine that runs already, its part of one that
+    /// must be bought for it and others, the whole of one that is bought for it alone.
     pub price_micros_per_hour: MicroDollars,
+    /// What it adds to what is paid: nothing on a machine that is paid for anyway.
+    pub adds_micros_per_hour: MicroDollars,
     /// What its latency costs.
     pub latency_micros_per_hour: MicroDollars,
 }
 
 impl Quote {
-    /// The objective: price and priced latency.
+    /// The objective: what it adds to what is paid, and priced latency.
     pub fn total_micros_per_hour(&self) -> MicroDollars {
-        self.price_micros_per_hour + self.latency_micros_per_hour
+        self.adds_micros_per_hour + self.latency_micros_per_hour
     }
 }
 
@@ -72,6 +86,8 @@ impl Quote {
 pub enum Source {
     /// A machine that has room.
     Running,
+    /// A machine that is on order for another instance, and will have room.
+    Shared,
     /// A machine that would be bought.
     Buy,
 }

@@ -74,7 +74,7 @@ pub struct Placement {
     pub quote: Quote,
     /// Why here.
     pub decision: Arc<Decision>,
-    /// The machine that was ordered for it.
+    /// The machine that was ordered for it, or for it and others.
     pub order: Option<OrderId>,
     /// When it was placed.
     pub placed_at: Timestamp,

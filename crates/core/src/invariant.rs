@@ -112,6 +112,10 @@ fn placements(state: &State, found: &mut Vec<Violation>) {
         {
             broken(found, "machine-exists", format!("{id} is on {machine}"));
         }
+        let order = placement.order.and_then(|order| state.orders.get(&order));
+        if placement.machine.is_none() && order.is_some_and(|o| o.cell != placement.cell) {
+            broken(found, "order-for-its-cell", format!("{id} waits in {}", placement.cell));
+        }
         let workload = state.workloads.get(&id.workload);
         if workload.and_then(|workload| workload.spec_of(placement.generation)).is_none() {
             broken(found, "spec-exists", format!("{id} at generation {}", placement.generation));

@@ -155,7 +155,7 @@ pub struct Order {
     pub cell: CellId,
     /// What is bought.
     pub offer: Arc<Offer>,
-    /// The instance that it is bought for.
+    /// The instance that it was bought for first; others may wait for it too.
     pub instance: InstanceId,
     /// Attempts that were committed; number and order together are the provider's idempotency token.
     pub attempts: u32,

@@ -2,18 +2,21 @@
 //! gives the same state under every binary. A new command, or a new meaning of an old one, comes with a version of its
 //! own, and holds from where the log raises the mesh to it: once every member has said that it knows it.
 
-use crate::{Batch, Command};
+use crate::{Batch, Command, Decision, Target};
 
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_RESTORE;
+pub const NEWEST: u32 = WITH_SHARES;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
 pub const WITH_DELEGATION: u32 = 5;
 /// The version that [`Command::EndQuarantine`] came with, and [`crate::State::restore`].
 pub const WITH_RESTORE: u32 = 6;
+/// The version that machines came with which are on order for several instances, and decisions about cells that say what
+/// a copy adds to what is paid.
+pub const WITH_SHARES: u32 = 7;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -26,16 +29,16 @@ impl Command {
             | Self::Suspend { .. }
             | Self::Resume { .. }
             | Self::DeclareLost(_)
-            | Self::PutWorkload(_)
             | Self::DeleteWorkload { .. }
-            | Self::Place(_)
-            | Self::Unplaceable { .. }
             | Self::Bind { .. }
             | Self::Refuse { .. }
             | Self::Settled { .. }
             | Self::OrderMachine { .. }
             | Self::AttemptOrder { .. }
             | Self::FailOrder { .. } => FIRST,
+            Self::PutWorkload(put) => since(&put.decision, &put.targets),
+            Self::Place(place) => since(&place.decision, &place.targets),
+            Self::Unplaceable { decision, .. } => since(decision, &[]),
             Self::SetTiming { .. } => WITH_TIMING,
             Self::Delegate { .. } => WITH_DELEGATION,
             Self::EndQuarantine { .. } => WITH_RESTORE,
@@ -51,6 +54,16 @@ impl Command {
             other => other.since(),
         }
     }
+}
+
+/// The version that knows all of a decision.
+fn since(decision: &Decision, targets: &[Target]) -> u32 {
+    let cells = decision.candidates.iter().any(|candidate| candidate.cell.is_some());
+    let quotes = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
+    let mut quotes = quotes.chain(targets.iter().map(|target| &target.quote));
+    let marginal = quotes.any(|q| q.adds_micros_per_hour != q.price_micros_per_hour);
+    let shared = targets.iter().any(|target| target.with.is_some());
+    if cells || marginal || shared { WITH_SHARES } else { FIRST }
 }
 
 impl Batch {

@@ -15,7 +15,7 @@ use kato_core::{
     WorkloadSpec,
 };
 use kato_placement::catalogue::Defaults;
-use kato_placement::{Catalogue, Problem, Site, gazetteer, place, regions};
+use kato_placement::{Ask, Catalogue, Problem, Site, gazetteer, place, regions};
 
 const ROUNDS: usize = 21;
 const CALLS_IN_ROUND: usize = 10_000;
@@ -36,15 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .filter_map(|(provider, region)| {
             let at = regions::coordinates(provider, region)?;
             Some(Site {
-                name: region.as_str().parse().ok()?,
-                at,
                 regions: vec![(provider.clone(), region.clone())],
-                available: true,
-                refused: false,
-                machines: Vec::new(),
                 machines_to_buy_max: 4,
-                copies: 0,
-                home: false,
+                ..Site::new(region.as_str().parse().ok()?, "cell-1".parse().ok()?, at)
             })
         })
         .collect();
@@ -54,7 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "{offers} offers read in {:.0} ms; {} datacenters", loading * 1e3, sites.len())?;
     let decide = |call: usize| {
         let workload = &workloads[call % workloads.len()];
-        let problem = Problem { workload, copies: 1, sites: &sites, now: Timestamp(0) };
+        let asks = [Ask::new(workload, 1)];
+        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
         black_box(place(black_box(&problem), &catalogue));
     };
     report(&mut out, "placements", decide)?;

@@ -14,7 +14,7 @@ use std::time::Instant;
 use fastrand::Rng;
 use kato_core::{Arch, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp};
 use kato_placement::catalogue::Defaults;
-use kato_placement::pack::{Item, pack};
+use kato_placement::pack::{FINE, Item, pack};
 use kato_placement::{Catalogue, Room, Site, regions};
 
 /// Problems that would take more steps to solve exactly are drawn again.
@@ -62,9 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let packed = pack(&items, &sites, &catalogue);
         times.push(began.elapsed().as_secs_f64() * 1e3);
         assert!(packed.unplaced.iter().all(|copies| *copies == 0), "everything can be placed");
-        assert!(packed.cost.0 >= least, "{} is less than the least, {least}", packed.cost.0);
+        assert!(packed.cost >= least, "{} is less than the least, {least}", packed.cost);
         #[allow(clippy::cast_precision_loss)]
-        let gap = (packed.cost.0 - least) as f64 / least.max(1) as f64 * 100.0;
+        let gap = (packed.cost - least) as f64 / least.max(1) as f64 * 100.0;
         gaps.push(gap);
     }
     writeln!(out, "{problems} problems, drawn with seed {seed}")?;
@@ -96,15 +96,13 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
         .regions()
         .filter_map(|(provider, region)| {
             Some(Site {
-                name: region.as_str().parse().ok()?,
-                at: regions::coordinates(provider, region)?,
                 regions: vec![(provider.clone(), region.clone())],
-                available: true,
-                refused: false,
-                machines: Vec::new(),
                 machines_to_buy_max: 1_000,
-                copies: 0,
-                home: false,
+                ..Site::new(
+                    region.as_str().parse().ok()?,
+                    "cell-1".parse().ok()?,
+                    regions::coordinates(provider, region)?,
+                )
             })
         })
         .collect();
@@ -131,7 +129,7 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
         let at = all.iter().map(|_| {
             let anywhere = chance.u8(..8) > 0;
             let micros = if near { chance.i64(1_000..60_000) } else { 0 };
-            anywhere.then_some(MicroDollars(micros))
+            anywhere.then_some(micros * FINE)
         });
         let at: Vec<_> = at.collect();
         let spot =
@@ -141,7 +139,9 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
             copies,
             spot,
             at,
-            per_site_max: u32::MAX,
+            group: Vec::new(),
+            group_max: Vec::new(),
+            price_max: None,
         });
     }
     (items, all)
@@ -157,6 +157,9 @@ fn room(chance: &mut Rng, site: &Site, catalogue: &Catalogue) -> Room {
     let offers: Vec<&Arc<Offer>> = catalogue.offers(provider, region).filter(suit).collect();
     let offer = Arc::clone(offers[chance.usize(..offers.len())]);
     let in_use = chance.bool();
-    let taken = if in_use { Resources::new(1_000, 1_024) } else { Resources::NONE };
-    Room { free: offer.capacity.saturating_sub(taken), offer, in_use }
+    if in_use {
+        let free = offer.capacity.saturating_sub(Resources::new(1_000, 1_024));
+        return Room { free, offer, adds: MicroDollars::ZERO };
+    }
+    Room::whole(offer)
 }

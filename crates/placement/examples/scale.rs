@@ -9,7 +9,7 @@ use std::time::Instant;
 use fastrand::Rng;
 use kato_core::{Arch, Market, MicroDollars, Resources, SpotPolicy, Timestamp};
 use kato_placement::catalogue::Defaults;
-use kato_placement::pack::{Item, pack};
+use kato_placement::pack::{FINE, Item, pack};
 use kato_placement::{Catalogue, Room, Site, regions};
 
 /// Cells, and machines in each.
@@ -69,18 +69,18 @@ fn sites(catalogue: &Catalogue, chance: &mut Rng) -> Vec<Site> {
         let machines = (0..MACHINES).map(|_| {
             let offer = Arc::clone(offers[chance.usize(..offers.len())]);
             let taken = Resources::new(chance.u64(0..4_000), chance.u64(0..8_192));
-            Room { free: offer.capacity.saturating_sub(taken), offer, in_use: chance.bool() }
+            let adds = if chance.bool() { MicroDollars::ZERO } else { offer.price_micros_per_hour };
+            Room { free: offer.capacity.saturating_sub(taken), offer, adds }
         });
         Some(Site {
-            name: region.as_str().parse().ok()?,
-            at: regions::coordinates(provider, region)?,
             regions: vec![(provider.clone(), region.clone())],
-            available: true,
-            refused: false,
             machines: machines.collect(),
             machines_to_buy_max: 1_000,
-            copies: 0,
-            home: false,
+            ..Site::new(
+                region.as_str().parse().ok()?,
+                "cell-1".parse().ok()?,
+                regions::coordinates(provider, region)?,
+            )
         })
     };
     catalogue.regions().filter_map(site).take(CELLS).collect()
@@ -91,12 +91,14 @@ fn items(instances: u32, sites: usize, chance: &mut Rng) -> Vec<Item> {
         let (cpu, mib) = REQUESTS[chance.usize(..REQUESTS.len())];
         let mut beside = || {
             let may = chance.u8(..5) > 0;
-            may.then(|| MicroDollars(chance.i64(0..60_000)))
+            may.then(|| chance.i64(0..60_000) * FINE)
         };
         let at = (0..sites).map(|_| beside()).collect();
         let spot = [SpotPolicy::Never, SpotPolicy::Allowed][chance.usize(..2)];
-        let per_site_max = if chance.bool() { u32::MAX } else { 10 };
-        Item { request: Resources::new(cpu, mib), copies: COPIES, spot, at, per_site_max }
+        let group = (0..sites).collect();
+        let group_max = if chance.bool() { Vec::new() } else { vec![10; sites] };
+        let request = Resources::new(cpu, mib);
+        Item { request, copies: COPIES, spot, at, group, group_max, price_max: None }
     };
     (0..instances / COPIES).map(|_| item()).collect()
 }

@@ -15,4 +15,6 @@ pub mod regions;
 mod table;
 
 pub use catalogue::Catalogue;
-pub use place::{ARCH, Chosen, Problem, Room, Site, Solution, place, suits};
+pub use place::{
+    ARCH, Answer, Ask, Chosen, Host, Problem, Room, Site, Solution, Standing, place, suits,
+};

@@ -49,21 +49,20 @@ fn change(response: &ApplyResponse) -> String {
 fn total(response: &ApplyResponse) -> String {
     let price = response.workload.as_ref().map_or(0, |w| w.price_micros_per_hour);
     let mut text = format!("Total {}/h", money_beside(price, is_fine(response)));
-    let bought = response.decision.as_ref().map_or(0, |d| d.candidates.iter().map(buys).sum());
     // Where nothing changes the decision is one that was carried out.
-    if bought > 0 && response.change() != Change::None {
-        text += &format!(", {} to buy", count(bought, "machine"));
+    if response.change() != Change::None {
+        let adds = money_beside(response.adds_micros_per_hour, is_fine(response));
+        text += &match (response.machines_to_buy, response.adds_micros_per_hour) {
+            (0, 0) => ", on machines that are paid for already".to_owned(),
+            (0, _) => format!(", which adds {adds}/h to what is paid"),
+            (bought, _) => format!(", which adds {adds}/h for {} to buy", count(bought, "machine")),
+        };
     }
     if response.unplaced > 0 {
         let left = format!("{} without a place", count(response.unplaced, "instance"));
         text += &format!(", {}", paint(BAD, &left));
     }
     text + "\n"
-}
-
-/// How many machines are bought: within one decision one for each instance.
-fn buys(candidate: &Candidate) -> u32 {
-    if candidate.quote.as_ref().is_some_and(|quote| quote.buy) { candidate.chosen } else { 0 }
 }
 
 /// Every datacenter of a decision.
@@ -78,16 +77,25 @@ pub(crate) fn candidates(decision: &Decision) -> String {
         )
         .left("MACHINE", all.iter().map(|c| machine(c.quote.as_ref()).into()))
         .money("$/H", all.iter().map(|c| quote(c).map(|q| q.price_micros_per_hour)))
+        .money("ADDS $/H", all.iter().map(|c| quote(c).map(|q| q.adds_micros_per_hour)))
         .right("LATENCY", all.iter().map(|c| candidate_latency(c).into()))
         .money("TOTAL $/H", all.iter().map(|c| quote(c).map(|q| q.total_micros_per_hour)))
         .left("", all.iter().map(verdict))
         .render()
 }
 
-/// A datacenter, in bold where it was chosen.
+/// `dub`, or `cell-1.dub` where it has several cells.
+pub(crate) fn place(candidate: &Candidate) -> String {
+    match candidate.cell.as_str() {
+        "" => candidate.datacenter.clone(),
+        cell => format!("{cell}.{}", candidate.datacenter),
+    }
+}
+
+/// A candidate's name, in bold where it was chosen.
 pub(crate) fn name(candidate: &Candidate) -> Cell {
     let style = if candidate.chosen > 0 { STRONG } else { super::style::PLAIN };
-    Cell::styled(&candidate.datacenter, style)
+    Cell::styled(place(candidate), style)
 }
 
 /// What became of a datacenter.
@@ -112,6 +120,7 @@ pub(crate) fn offer_name(offer: Option<&Offer>) -> String {
 pub(crate) fn machine(quote: Option<&Quote>) -> &'static str {
     match quote {
         Some(quote) if quote.buy => "to buy",
+        Some(quote) if quote.shared => "on order",
         Some(_) => "running",
         None => "-",
     }

@@ -19,7 +19,7 @@ pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String 
     };
     let rate = money(decision.latency_price_micros_per_ms_hour);
     text += &format!(
-        "\nDecided {} ago: the least of price and latency together, at {rate} a millisecond and hour.\n",
+        "\nDecided {} ago: the least of what it adds to what is paid and of its latency, at {rate} a millisecond and hour.\n",
         since(decision.at_unix_ms, now)
     );
     let (feasible, removed): (Vec<&Candidate>, Vec<&Candidate>) =
@@ -70,6 +70,7 @@ fn scores(candidates: &[&Candidate]) -> String {
         .left("DATACENTER", candidates.iter().map(|c| name(c)))
         .money("PRICE $/H", quote(|q| q.price_micros_per_hour))
         .right("LATENCY", candidates.iter().map(|c| candidate_latency(c).into()))
+        .money("ADDS $/H", quote(|q| q.adds_micros_per_hour))
         .money("+ LATENCY $/H", quote(|q| q.latency_micros_per_hour))
         .money("= TOTAL $/H", quote(|q| q.total_micros_per_hour))
         .left("", candidates.iter().map(|c| verdict(c)))

@@ -27,12 +27,15 @@ pub(crate) fn offer(kind: &str, region: &str, market: Market, price: i64) -> Off
 }
 
 pub(crate) fn quote(offer: Offer, buy: bool, price: i64, latency: i64) -> Quote {
+    let adds = if buy { price } else { 0 };
     Quote {
         offer: Some(offer),
         buy,
+        shared: false,
         price_micros_per_hour: price,
+        adds_micros_per_hour: adds,
         latency_micros_per_hour: latency,
-        total_micros_per_hour: price + latency,
+        total_micros_per_hour: adds + latency,
     }
 }
 
@@ -97,6 +100,8 @@ pub(crate) fn plan(change: Change) -> ApplyResponse {
         change: change.into(),
         decision: Some(decision()),
         unplaced: 0,
+        machines_to_buy: 0,
+        adds_micros_per_hour: 0,
         warnings: vec!["MemoryMax= in [Service] is smaller than Memory= in [X-Kato]".to_owned()],
     }
 }

@@ -27,7 +27,7 @@ fn table(table: &Table) -> String {
 fn plans() {
     assert_snapshot!("plan_created", text(&plan(&sample::plan(Change::Created))));
     let mut tight = sample::plan(Change::Updated);
-    tight.unplaced = 1;
+    (tight.unplaced, tight.machines_to_buy, tight.adds_micros_per_hour) = (1, 1, 9_100);
     for candidate in &mut tight.decision.as_mut().unwrap().candidates {
         candidate.chosen = u32::from(candidate.datacenter == "lhr");
     }
@@ -35,7 +35,7 @@ fn plans() {
     let nothing = ApplyResponse { decision: None, warnings: vec![], ..sample::plan(Change::None) };
     assert_snapshot!("plan_unchanged", text(&plan(&nothing)));
     let mut bought = sample::plan(Change::None);
-    bought.decision.as_mut().unwrap().candidates[1].chosen = 1;
+    bought.machines_to_buy = 1;
     assert!(!text(&plan(&bought)).contains("1 machine to buy"), "it was bought long ago");
     let one = ApplyResponse { workload: Some(sample::workload("db", 1)), ..nothing };
     let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB\n";

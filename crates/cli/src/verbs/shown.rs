@@ -3,14 +3,14 @@
 
 use kato_proto::v1::{ApplyResponse, Candidate, Change};
 
-use crate::output::candidates::offer_name;
+use crate::output::candidates::{offer_name, place};
 use crate::output::plain;
 use crate::output::units::{count, money};
 
 /// What one copy gets.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Thing {
-    datacenter: String,
+    place: String,
     provider: String,
     region: String,
     /// With its market.
@@ -73,7 +73,7 @@ fn thing(candidate: &Candidate) -> Thing {
     let name = offer_name(quote.offer.as_ref());
     let offer = quote.offer.unwrap_or_default();
     Thing {
-        datacenter: candidate.datacenter.clone(),
+        place: place(candidate),
         provider: offer.provider,
         region: offer.region,
         offer: name,
@@ -89,8 +89,8 @@ fn said(choices: &Choices, unplaced: u32) -> String {
         .map(|(thing, copies)| {
             let buy = if thing.buy { ", to buy" } else { "" };
             let price = money(thing.price_micros_per_hour);
-            let (datacenter, offer) = (plain(&thing.datacenter), plain(&thing.offer));
-            format!("{copies} in {datacenter} ({offer}{buy}, {price}/h)")
+            let (place, offer) = (plain(&thing.place), plain(&thing.offer));
+            format!("{copies} in {place} ({offer}{buy}, {price}/h)")
         })
         .collect();
     if unplaced > 0 || parts.is_empty() {

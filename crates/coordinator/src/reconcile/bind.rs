@@ -1,12 +1,13 @@
 //! Picks a machine for what was placed in a datacenter that this coordinator serves. The mesh chose the cell; which machine in it is the
 //! datacenter's own choice.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, MachineId, Placement,
-    Resources, State,
+    Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, Machine, MachineId, Placement,
+    Resources, State, WorkloadName,
 };
 use kato_placement::suits;
 use tokio_util::sync::CancellationToken;
@@ -28,29 +29,32 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     }
 }
 
-/// A machine for every instance that waits for one, or the refusal of the cell.
+/// A machine for every instance that waits for one, or the refusal of the cell. What asks for most is first: it has the fewest
+/// machines to choose from.
 pub(super) fn decide(state: &State, datacenter: &DatacenterName) -> Vec<Command> {
-    let mut free: BTreeMap<&MachineId, Resources> = state
+    let mut rooms: BTreeMap<&MachineId, Room> = state
         .machines_of(datacenter)
         .filter(|machine| machine.suspended.is_none())
         .filter(|machine| machine.bound.len() < INSTANCES_PER_MACHINE_MAX)
-        .map(|machine| (&machine.spec.id, machine.free()))
+        .map(|machine| (&machine.spec.id, Room { machine, left: machine.free(), given: vec![] }))
         .collect();
     let cells = state.cells.iter().filter(|(id, _)| id.datacenter == *datacenter);
+    let unbound = cells.flat_map(|(_, cell)| &cell.unbound).filter_map(|id| {
+        let placement = state.instances.get(id)?.placement.as_ref()?;
+        let on_order = placement.order.is_some_and(|order| state.orders.contains_key(&order));
+        (!on_order).then_some((id, placement))
+    });
+    let mut unbound: Vec<(&InstanceId, &Placement)> = unbound.collect();
+    unbound.sort_by_key(|(_, placement)| Reverse(placement.request));
     let mut commands = Vec::new();
-    for id in cells.flat_map(|(_, cell)| &cell.unbound) {
-        let Some(placement) = state.instances.get(id).and_then(|i| i.placement.as_ref()) else {
-            continue;
-        };
-        if placement.order.is_some_and(|order| state.orders.contains_key(&order)) {
-            continue;
-        }
-        commands.push(match pick(state, id, placement, &free) {
+    for (id, placement) in unbound {
+        commands.push(match pick(state, id, placement, &rooms) {
             // Until the old machine has stopped it, or is lost, there would be two.
             Some(machine) if state.kept_from(id, &machine).is_some() => continue,
             Some(machine) => {
-                if let Some(left) = free.get_mut(&machine) {
-                    *left = left.saturating_sub(placement.request);
+                if let Some(room) = rooms.get_mut(&machine) {
+                    room.left = room.left.saturating_sub(placement.request);
+                    room.given.push(&id.workload);
                 }
                 bind(id, placement, machine)
             }
@@ -64,34 +68,60 @@ pub(super) fn decide(state: &State, datacenter: &DatacenterName) -> Vec<Command>
     commands
 }
 
+/// A machine, and what is left of it while instances are given to it.
+struct Room<'a> {
+    machine: &'a Machine,
+    left: Resources,
+    /// The workloads of those instances.
+    given: Vec<&'a WorkloadName>,
+}
+
+impl Room<'_> {
+    /// Whether it has a copy of a workload.
+    fn has(&self, workload: &WorkloadName) -> bool {
+        self.given.contains(&workload) || {
+            let all =
+                InstanceId::new(workload.clone(), 0)..=InstanceId::new(workload.clone(), u32::MAX);
+            self.machine.bound.range(all).next().is_some()
+        }
+    }
+
+    /// Whether it is paid for whatever else goes on it: one that was bought is given back when nothing is on it.
+    fn is_paid(&self) -> bool {
+        let empty = self.machine.bound.is_empty() && self.given.is_empty();
+        !empty || self.machine.spec.order.is_none()
+    }
+}
+
 fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
     Command::Bind { instance: id.clone(), epoch: placement.epoch, machine }
 }
 
-/// The machine for a placement: one bought for it, else one of the kind that was quoted and is paid for, else the one that
-/// the instance has yet to leave, else any with room; among those the one with the most room left, by name where they are equal.
+/// The machine for a placement: one bought for it, else one of the kind that was quoted, else the one that the instance
+/// has yet to leave, else any with room. Among those one that is paid for anyway, then one without a copy of the same workload,
+/// then the one with the least room left, so that what is left is in large pieces; by name where they are equal.
 fn pick(
     state: &State,
     instance: &InstanceId,
     placement: &Placement,
-    free: &BTreeMap<&MachineId, Resources>,
+    rooms: &BTreeMap<&MachineId, Room>,
 ) -> Option<MachineId> {
     let workload = state.workloads.get(&instance.workload)?;
     let spec = workload.spec_of(placement.generation)?;
-    let fits = |(id, left): &(&&MachineId, &Resources)| {
-        let offer = state.machines.get(**id).map(|machine| &machine.spec.offer);
+    let fits = |(id, room): &(&&MachineId, &Room)| {
         id.cell == placement.cell
-            && placement.request.fits(**left)
-            && offer.is_some_and(|offer| suits(spec, offer))
+            && placement.request.fits(room.left)
+            && suits(spec, &room.machine.spec.offer)
     };
-    let fitting = free.iter().filter(fits);
-    let rank = |id: &MachineId, left: &Resources| {
-        let spec = state.machines.get(id).map(|machine| &machine.spec);
-        let bought = spec.is_some_and(|spec| spec.order.is_some() && spec.order == placement.order);
-        let quoted = spec.is_some_and(|spec| spec.offer == placement.quote.offer);
+    let rank = |id: &MachineId, room: &Room| {
+        let spec = &room.machine.spec;
+        let bought = spec.order.is_some() && spec.order == placement.order;
+        let quoted = spec.offer == placement.quote.offer;
         let stays = state.stopping.contains_key(&(instance.clone(), id.clone()));
-        (bought, quoted, stays, left.cpu_millis, left.memory_bytes)
+        let alone = !room.has(&instance.workload);
+        (bought, quoted, stays, room.is_paid(), alone, Reverse(room.left))
     };
     // `max_by_key` keeps the last of equals; going backwards makes that the first by name.
-    fitting.rev().max_by_key(|(id, left)| rank(id, left)).map(|(id, _)| (*id).clone())
+    let fitting = rooms.iter().filter(fits).rev();
+    fitting.max_by_key(|(id, room)| rank(id, room)).map(|(id, _)| (*id).clone())
 }

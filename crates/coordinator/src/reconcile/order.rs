@@ -154,7 +154,7 @@ pub(super) fn decide(
         if !there && !is_wanted(state, *id, order) {
             return Some(Action::Fail(
                 *id,
-                format!("{} does not need it any more", order.instance),
+                format!("neither {} nor another instance needs it any more", order.instance),
             ));
         }
         match (order.attempts, there) {
@@ -166,13 +166,20 @@ pub(super) fn decide(
     own.filter_map(action).collect()
 }
 
-/// Whether an order's instance still waits for it: it was placed with it, or runs an older generation meanwhile.
+/// Whether an instance still waits for an order: it was placed with it, or runs an older generation meanwhile.
 fn is_wanted(state: &State, id: OrderId, order: &Order) -> bool {
-    let placement = state.instances.get(&order.instance).and_then(|i| i.placement.as_ref());
-    let workload = state.workloads.get(&order.instance.workload);
-    placement.zip(workload).is_some_and(|(placement, workload)| {
-        placement.order == Some(id) || placement.generation != workload.generation
-    })
+    let placement_of =
+        |instance| state.instances.get(instance).and_then(|found| found.placement.as_ref());
+    let waits = |instance| placement_of(instance).is_some_and(|found| found.order == Some(id));
+    let older = || {
+        let workload = state.workloads.get(&order.instance.workload);
+        let placement = placement_of(&order.instance);
+        placement
+            .zip(workload)
+            .is_some_and(|(placement, workload)| placement.generation != workload.generation)
+    };
+    let mut waiting = state.cells.get(&order.cell).into_iter().flat_map(|cell| &cell.unbound);
+    waits(&order.instance) || waiting.any(waits) || older()
 }
 
 /// Asks for the machine of the attempt that is committed. A failure that may pass is tried again in the next pass,

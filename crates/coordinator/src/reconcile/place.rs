@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, Failover, Health, Instance, MachineId, Placement, Source, Spread,
+    Command, DatacenterName, Failover, Health, Instance, InstanceId, MachineId, Placement, Source,
     State, Workload,
 };
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Wake;
 use crate::agents::RunState;
 use crate::context::Context;
-use crate::planner::{Plan, Planner};
+use crate::planner::{Need, Plan, Planner};
 use crate::reports::{Report, machine_report};
 
 /// Between two looks when nothing changes.
@@ -44,32 +44,92 @@ type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 /// refused, and the next pass decides anew.
 pub(super) fn decide(planner: &Planner, reports: &Reports, now: Duration) -> Vec<Command> {
     let state = planner.state;
-    let mut commands = Vec::new();
+    let (mut homeless, mut outdated) = (Vec::new(), Vec::new());
+    let mut room = PLACED_PER_PASS;
     // Workloads and instances are in the same order: one walk over both costs a fraction of a search for each.
     let mut instances = state.instances.values().peekable();
     for workload in state.workloads.values() {
         let own = std::iter::from_fn(|| {
             instances.next_if(|instance| instance.id.workload <= workload.spec.name)
         });
-        let (mut outdated, mut placed) = (false, false);
+        let mut without = Homeless { workload, numbers: Vec::new(), causes: Vec::new() };
+        let mut older = false;
         for instance in own {
-            // The next copy of a spread workload must see where this one went: it waits for the next pass.
-            let wait = placed && workload.spec.spread == Spread::Datacenter;
             if let Some(cause) = needs_place(planner, reports, workload, instance)
-                && !wait
+                && without.numbers.len() < room
             {
-                commands.extend(give_place(planner, workload, instance, cause));
-                placed = true;
-            }
-            if commands.len() >= PLACED_PER_PASS {
-                return commands;
+                without.add(instance, cause);
             }
             let placement = instance.placement.as_ref();
-            outdated |= placement.is_some_and(|found| found.generation != workload.generation);
+            older |= placement.is_some_and(|found| found.generation != workload.generation);
         }
-        if outdated {
-            commands.extend(roll(planner, reports, workload, now));
+        room -= without.numbers.len();
+        if !without.numbers.is_empty() {
+            homeless.push(without);
         }
+        if older {
+            outdated.push(workload);
+        }
+    }
+    let mut commands = give_places(planner, homeless);
+    for workload in outdated {
+        if commands.len() >= PLACED_PER_PASS {
+            break;
+        }
+        commands.extend(roll(planner, reports, workload, now));
+    }
+    commands
+}
+
+/// Instances of one workload that need a place, and why.
+struct Homeless<'a> {
+    workload: &'a Workload,
+    numbers: Vec<u32>,
+    causes: Vec<String>,
+}
+
+impl Homeless<'_> {
+    fn add(&mut self, instance: &Instance, cause: String) {
+        self.numbers.push(instance.id.number);
+        if !self.causes.contains(&cause) {
+            self.causes.push(cause);
+        }
+    }
+
+    fn need(&self) -> Need<'_> {
+        Need { spec: &self.workload.spec, numbers: self.numbers.clone() }
+    }
+
+    /// Why, in words: no more of it than people read.
+    fn cause(&self) -> String {
+        match &*self.causes {
+            [first, second, third, others @ ..] if !others.is_empty() => {
+                format!("{first}, {second}, {third}, and {} more", others.len())
+            }
+            few => few.join(", "),
+        }
+    }
+}
+
+/// Plans for all that need a place at once.
+fn give_places(planner: &Planner, homeless: Vec<Homeless>) -> Vec<Command> {
+    if homeless.is_empty() {
+        return Vec::new();
+    }
+    let needs: Vec<Need> = homeless.iter().map(Homeless::need).collect();
+    let mut commands = Vec::new();
+    for (without, plan) in homeless.iter().zip(planner.all(&needs)) {
+        let name = &without.workload.spec.name;
+        let placed = without.numbers.len() - plan.unplaced as usize;
+        let left = without.numbers[placed..].iter().filter_map(|number| {
+            let id = InstanceId::new(name.clone(), *number);
+            unplaceable(planner.state.instances.get(&id)?, &plan)
+        });
+        let left: Vec<Command> = left.collect();
+        if !plan.targets.is_empty() {
+            commands.push(plan.place(name.clone(), without.workload.generation, without.cause()));
+        }
+        commands.extend(left);
     }
     commands
 }
@@ -111,28 +171,14 @@ fn connected(state: &State, reports: &Reports, machine: &MachineId) -> bool {
     machine_report(state, reports, machine).is_some_and(|found| found.connected)
 }
 
-fn give_place(
-    planner: &Planner,
-    workload: &Workload,
-    instance: &Instance,
-    cause: String,
-) -> Option<Command> {
-    let plan = planner.one(&workload.spec, instance);
-    if plan.unplaced == 0 {
-        let name = workload.spec.name.clone();
-        return Some(plan.place(name, workload.generation, cause));
-    }
-    unplaceable(instance, plan)
-}
-
 /// never-none: the placement that it has stays. Said once, and again when the reasons change.
-fn unplaceable(instance: &Instance, plan: Plan) -> Option<Command> {
+fn unplaceable(instance: &Instance, plan: &Plan) -> Option<Command> {
     let known = instance.unplaceable.as_ref();
     let news = known.is_none_or(|known| known.decision.candidates != plan.decision.candidates);
     news.then(|| Command::Unplaceable {
         instance: instance.id.clone(),
         epoch: instance.epoch(),
-        decision: plan.decision,
+        decision: Arc::clone(&plan.decision),
     })
 }
 
@@ -158,12 +204,15 @@ fn roll(
     }
     let instance = outdated?;
     let plan = planner.one(&workload.spec, instance);
-    let Some(target) = plan.targets.first() else { return unplaceable(instance, plan) };
+    let Some(target) = plan.targets.first() else { return unplaceable(instance, &plan) };
     if target.quote.source == Source::Running {
         let cause = format!("generation {}", workload.generation);
         return Some(plan.place(workload.spec.name.clone(), workload.generation, cause));
     }
-    // never-none: it runs on where it is until its next machine is there.
+    // never-none: it runs on where it is until its next machine is there. One that is on order for others joins by itself.
+    if target.quote.source == Source::Shared {
+        return None;
+    }
     let mut orders = state.orders.values();
     let ordered = orders.any(|o| o.instance == instance.id && o.cell == target.cell);
     (!ordered).then(|| Command::OrderMachine {

@@ -96,6 +96,8 @@ impl WorkloadService {
                 decision: Some(view::decision(made.as_ref().unwrap_or(&plan.decision))),
                 unplaced: plan.unplaced,
                 warnings: warnings.clone(),
+                machines_to_buy: plan.machines_to_buy(),
+                adds_micros_per_hour: plan.adds().0,
             };
             if change == pb::Change::None && !sure {
                 sure = true;

@@ -80,19 +80,25 @@ impl State {
         };
         self.advance();
         self.note(EventKind::OrderFailed, id, reason.to_owned());
-        let instance = self.instances.get(&order.instance);
-        let placed = instance.and_then(|instance| instance.placement.as_ref());
-        match placed {
-            Some(placed) if placed.order == Some(id) && placed.machine.is_none() => {
-                let epoch = placed.epoch;
-                self.refuse(&order.instance, epoch, retry_after_ms)
-            }
-            // It stays where it is, and its next machine is looked for elsewhere.
-            _ => {
-                self.remember_refusal(&order.instance, order.cell, retry_after_ms);
-                Ok(())
-            }
+        let waiting = self.waiting_for(id, &order.cell);
+        for (instance, epoch) in &waiting {
+            self.refuse(instance, *epoch, retry_after_ms)?;
         }
+        if waiting.iter().all(|(instance, _)| *instance != order.instance) {
+            // It stays where it is, and its next machine is looked for elsewhere.
+            self.remember_refusal(&order.instance, order.cell, retry_after_ms);
+        }
+        Ok(())
+    }
+
+    /// The instances that wait for the machine of an order, with the epochs of their places.
+    fn waiting_for(&self, order: OrderId, cell: &CellId) -> Vec<(InstanceId, Revision)> {
+        let unbound = self.cells.get(cell).into_iter().flat_map(|ledger| &ledger.unbound);
+        let placements = unbound.filter_map(|id| {
+            let placement = self.instances.get(id)?.placement.as_ref()?;
+            (placement.order == Some(order)).then(|| (id.clone(), placement.epoch))
+        });
+        placements.collect()
     }
 
     pub(super) fn order_machine(

@@ -55,11 +55,12 @@ impl State {
                 return Err(Rejection::conflict(format!("{id} has been placed meanwhile")));
             }
             let buys = u32::from(target.quote.source == Source::Buy);
-            if buys == 1 && self.runs(&id) {
+            if target.quote.source != Source::Running && self.runs(&id) {
                 // never-none: a machine that nobody has sold yet is no place for what runs.
                 let text = format!("{id} runs: its next machine must be ordered, and join, first");
                 return Err(Rejection::conflict(text));
             }
+            self.check_share(&spec.name, &targets[..position], target)?;
             match taken.iter_mut().find(|(cell, ..)| **cell == target.cell) {
                 Some((_, request, bought)) => {
                     *request = *request + spec.request;
@@ -72,6 +73,36 @@ impl State {
             self.check_room(spec, targets, cell, request, bought)?;
         }
         Ok(())
+    }
+
+    /// Checks that a target shares a machine that is on order in its cell, or does not say that it shares one.
+    fn check_share(
+        &self,
+        name: &WorkloadName,
+        earlier: &[Target],
+        target: &Target,
+    ) -> Result<(), Rejection> {
+        let shared = target.quote.source == Source::Shared;
+        let Some(with) = target.with.as_ref().filter(|_| shared) else {
+            let fits = !shared && target.with.is_none();
+            let text = || format!("{name}@{}: with whom does it share a machine?", target.number);
+            return if fits { Ok(()) } else { Err(Rejection::invalid(text())) };
+        };
+        let by_target = earlier.iter().any(|other| {
+            let waits = other.quote.source != Source::Running && other.cell == target.cell;
+            waits && with.workload == *name && with.number == other.number
+        });
+        if by_target || self.order_of(with, &target.cell).is_some() {
+            return Ok(());
+        }
+        Err(Rejection::conflict(format!("no machine is on order for {with} in {}", target.cell)))
+    }
+
+    /// The order for the machine that an instance waits for in a cell.
+    fn order_of(&self, id: &InstanceId, cell: &crate::CellId) -> Option<OrderId> {
+        let placement = self.instances.get(id)?.placement.as_ref()?;
+        let order = placement.order.filter(|order| self.orders.contains_key(order))?;
+        (placement.cell == *cell && placement.machine.is_none()).then_some(order)
     }
 
     /// Checks that a cell has room for all targets in it, machines to buy and what moves away counted in.
@@ -129,10 +160,16 @@ impl State {
         // Every placement has its own revision, so that no two epochs are equal.
         let fresh = self.advance();
         let epoch = before.filter(|_| Flaw::KeptEpoch.is_made()).unwrap_or(fresh);
-        let order = (target.quote.source == Source::Buy).then_some(OrderId(epoch.0));
-        if let Some(order) = order {
-            self.place_order(order, &target.cell, &target.quote.offer, &id);
-        }
+        let with = target.with.as_ref();
+        let order = match target.quote.source {
+            Source::Running => None,
+            Source::Shared => with.and_then(|with| self.order_of(with, &target.cell)),
+            Source::Buy => {
+                let order = OrderId(epoch.0);
+                self.place_order(order, &target.cell, &target.quote.offer, &id);
+                Some(order)
+            }
+        };
         if let Some(ledger) = self.cells.get_mut(&target.cell) {
             ledger.unbound.insert(id.clone());
             ledger.waiting = ledger.waiting + request;

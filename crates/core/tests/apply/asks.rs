@@ -163,8 +163,26 @@ fn quote(buy: bool) -> Quote {
         offer: offer(),
         source: if buy { Source::Buy } else { Source::Running },
         price_micros_per_hour: MicroDollars(22_800),
+        adds_micros_per_hour: MicroDollars(22_800),
         latency_micros_per_hour: MicroDollars(0),
     }
+}
+
+fn target(number: u32, epoch: Option<Revision>, datacenter: usize, buy: bool) -> Target {
+    Target { number, epoch, cell: cell(datacenter), quote: quote(buy), with: None }
+}
+
+/// All but the first share its machine, where one is bought.
+fn shared(workload: usize, mut targets: Vec<Target>) -> Vec<Target> {
+    if let Some((first, others)) = targets.split_first_mut()
+        && first.quote.source == Source::Buy
+    {
+        for other in others {
+            other.quote.source = Source::Shared;
+            other.with = Some(instance(workload, first.number));
+        }
+    }
+    targets
 }
 
 pub(super) fn instance(workload: usize, number: u32) -> InstanceId {
@@ -241,13 +259,9 @@ fn about_instances(ask: &Ask, state: &State) -> Command {
             let spec = spec(*workload, *count, *cpu_millis);
             let targets = (1..=*count)
                 .filter(|number| epoch(state, &instance(*workload, *number)).is_none())
-                .map(|number| Target {
-                    number,
-                    epoch: None,
-                    cell: cell(*datacenter),
-                    quote: quote(*buy),
-                })
-                .collect();
+                .map(|number| target(number, None, *datacenter, *buy))
+                .collect::<Vec<_>>();
+            let targets = shared(*workload, targets);
             Command::PutWorkload(PutWorkload {
                 spec,
                 expected: None,
@@ -261,16 +275,18 @@ fn about_instances(ask: &Ask, state: &State) -> Command {
         Ask::Move { workload, number, datacenter, buy, stale } => {
             let id = instance(*workload, *number);
             let known = state.workloads.get(&id.workload);
-            let stale_epoch = Some(Revision(1_000_000));
+            let epoch = if *stale { Some(Revision(1_000_000)) } else { epoch(state, &id) };
+            let mut moved = target(*number, epoch, *datacenter, *buy);
+            // To a machine that is on order for another instance, where there is one and none is bought.
+            let mut waiting = state.cells[&moved.cell].unbound.iter();
+            let shares = waiting.find(|other| **other != id).filter(|_| !*buy);
+            if let Some(with) = shares {
+                (moved.quote.source, moved.with) = (Source::Shared, Some(with.clone()));
+            }
             Command::Place(Place {
                 workload: id.workload.clone(),
                 generation: known.map_or(1, |workload| workload.generation),
-                targets: vec![Target {
-                    number: *number,
-                    epoch: if *stale { stale_epoch } else { epoch(state, &id) },
-                    cell: cell(*datacenter),
-                    quote: quote(*buy),
-                }],
+                targets: vec![moved],
                 decision: decision(),
                 cause: "test".to_owned(),
             })

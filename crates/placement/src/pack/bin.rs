@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kato_core::{Offer, Resources};
+use kato_core::{MicroDollars, Offer, Resources};
 
-use super::Item;
+use super::{FINE, Item, share_of_price};
 use crate::catalogue::admits;
 use crate::place::ARCH;
 
@@ -27,7 +27,7 @@ impl Bin {
         Self {
             offer: Arc::clone(offer),
             machine: None,
-            price: offer.price_micros_per_hour.0,
+            price: offer.price_micros_per_hour.0.saturating_mul(FINE),
             free: offer.capacity,
             load: Vec::new(),
         }
@@ -36,6 +36,46 @@ impl Bin {
     /// Whether more on it costs no more.
     pub(super) fn is_open(&self) -> bool {
         self.price == 0 || !self.load.is_empty()
+    }
+
+    /// How much of the machine a request is, in millionths; 1 at least.
+    pub(super) fn weight(&self, request: Resources) -> u64 {
+        request.dominant_share_micro(self.offer.capacity).max(1)
+    }
+
+    /// How much of the machine all that is on it is, each by itself.
+    pub(super) fn weight_of_load(&self, items: &[Item]) -> u64 {
+        let of = |(item, copies): &(usize, u32)| {
+            self.weight(items[*item].request).saturating_mul(u64::from(*copies))
+        };
+        self.load.iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    /// The part of the price of a machine that is bought for several, by their weights, rounded up.
+    pub(super) fn part_of_price(&self, weight: u64, whole: u64) -> i64 {
+        let price = u128::try_from(self.price).unwrap_or(0);
+        let part = (price * u128::from(weight)).div_ceil(u128::from(whole.max(1)));
+        i64::try_from(part).unwrap_or(i64::MAX)
+    }
+
+    /// The part of the price that falls to one request, with so much more on it than its load.
+    pub(super) fn part_for(&self, request: Resources, more: u64, items: &[Item]) -> MicroDollars {
+        let whole = self.weight_of_load(items).saturating_add(more);
+        let fine = self.part_of_price(self.weight(request), whole);
+        MicroDollars(fine / FINE + i64::from(fine % FINE != 0))
+    }
+
+    /// Whether a machine that is bought costs an item on it more than it may.
+    pub(super) fn is_overpriced(&self, items: &[Item]) -> bool {
+        if self.machine.is_some() || self.load.is_empty() {
+            return false;
+        }
+        let whole = self.weight_of_load(items);
+        self.load.iter().any(|(item, _)| {
+            let item = &items[*item];
+            let part = || self.part_of_price(self.weight(item.request), whole);
+            item.price_max.is_some_and(|max| part() > max.0.saturating_mul(FINE))
+        })
     }
 
     /// What it adds to the cost.
@@ -61,7 +101,19 @@ impl Bin {
     }
 }
 
-/// Whether copies of an item may run on such a machine.
-pub(super) fn suits(item: &Item, offer: &Offer) -> bool {
+/// Whether copies of an item may run on such a machine, whatever they cost there.
+pub(super) fn may_run(item: &Item, offer: &Offer) -> bool {
     offer.arch == ARCH && admits(item.spot, offer.market)
+}
+
+/// Whether copies of an item may run on a machine with what is on it.
+pub(super) fn suits(item: &Item, bin: &Bin, items: &[Item]) -> bool {
+    let affordable = |max| {
+        if bin.machine.is_some() {
+            return share_of_price(item.request, &bin.offer) <= max;
+        }
+        let (own, others) = (bin.weight(item.request), bin.weight_of_load(items));
+        bin.part_of_price(own, own + others) <= max.0.saturating_mul(FINE)
+    };
+    may_run(item, &bin.offer) && item.price_max.is_none_or(affordable)
 }

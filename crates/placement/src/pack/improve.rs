@@ -7,6 +7,7 @@ mod merge;
 
 use std::cmp::Reverse;
 
+use super::CHUNK;
 use super::sequence::Sequence;
 use super::yard::Yard;
 
@@ -28,7 +29,9 @@ const EMPTIED_MAX: usize = 4;
 /// Improves on what was placed in this order.
 pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
     let copies: u64 = yard.items.iter().map(|item| u64::from(item.copies)).sum();
-    if copies <= 1 || copies > COPIES_MAX || yard.layout.bins.is_empty() {
+    // One item alone was placed in the best way already.
+    let exact = yard.items.len() == 1 && copies <= u64::from(CHUNK);
+    if exact || copies <= 1 || copies > COPIES_MAX || yard.layout.bins.is_empty() {
         return;
     }
     let mut best = (yard.unplaced(), yard.cost());
@@ -77,7 +80,7 @@ fn attempt(yard: &mut Yard, best: &mut (u64, i64), change: impl FnOnce(&mut Yard
     let before = yard.layout.clone();
     change(yard);
     let now = (yard.unplaced(), yard.cost());
-    if now > *best || yard.is_overbought() {
+    if now > *best || yard.is_overbought() || yard.is_overpriced() {
         yard.layout = before;
     } else {
         *best = now;

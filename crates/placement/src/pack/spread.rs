@@ -37,9 +37,20 @@ impl Spread {
         self.here.push(here);
     }
 
+    /// The cost of every number of copies, from none.
+    pub(super) fn costs(&self) -> &[i64] {
+        &self.cost
+    }
+
     /// As many copies as can be placed, by site.
     pub(super) fn most(&self) -> Vec<u32> {
-        let mut copies = (0..self.cost.len()).rev().find(|c| self.cost[*c] < NEVER).unwrap_or(0);
+        let copies = (0..self.cost.len()).rev().find(|c| self.cost[*c] < NEVER).unwrap_or(0);
+        self.places(u32::try_from(copies).unwrap_or(u32::MAX))
+    }
+
+    /// So many copies, which can be placed, by site.
+    pub(super) fn places(&self, copies: u32) -> Vec<u32> {
+        let mut copies = copies as usize;
         let mut counts = vec![0; self.here.len()];
         for (count, here) in counts.iter_mut().zip(&self.here).rev() {
             *count = here[copies];

@@ -1,5 +1,6 @@
 //! All machines of all sites while items are put on them and taken off again.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use kato_core::{MicroDollars, Offer, Resources, SpotPolicy};
@@ -7,9 +8,47 @@ use kato_core::{MicroDollars, Offer, Resources, SpotPolicy};
 use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
 use super::spread::Spread;
-use super::{CHUNK, Item, Packed, Used};
+use super::{CHUNK, FINE, Item, Packed, Used, share_of_price};
 use crate::catalogue::Catalogue;
-use crate::place::{ARCH, Site};
+use crate::place::{ARCH, Room, Site};
+
+/// Sites of which no more than so many copies may be together.
+struct Group {
+    number: usize,
+    most: u32,
+    spread: Spread,
+    covers: Vec<(usize, Cover)>,
+}
+
+impl Group {
+    fn new(number: usize, most: u32) -> Self {
+        Self { number, most, spread: Spread::new(most), covers: Vec::new() }
+    }
+}
+
+/// The machines of a site, in one order whatever order they came in: those first whose use costs least, and of those the ones
+/// with the least room.
+fn running(site: &Site) -> Vec<Bin> {
+    let bin = |(machine, room): (usize, &Room)| Bin {
+        offer: Arc::clone(&room.offer),
+        machine: Some(machine),
+        price: room.adds.0.saturating_mul(FINE),
+        free: room.free,
+        load: Vec::new(),
+    };
+    let mut bins: Vec<Bin> = site.machines.iter().enumerate().map(bin).collect();
+    bins.sort_by(|a, b| {
+        let same = Arc::ptr_eq(&a.offer, &b.offer);
+        let by_offer = || if same { Ordering::Equal } else { a.offer.cmp(&b.offer) };
+        (a.price, a.free).cmp(&(b.price, b.free)).then_with(by_offer)
+    });
+    bins
+}
+
+/// A machine's price in billionths of a dollar.
+pub(super) fn fine(offer: &Offer) -> i64 {
+    offer.price_micros_per_hour.0.saturating_mul(FINE)
+}
 
 /// What is where.
 #[derive(Debug, Clone)]
@@ -21,25 +60,17 @@ pub(super) struct Layout {
 }
 
 /// The sites, and what is put on them.
-pub(super) struct Yard<'a> {
+pub(crate) struct Yard<'a> {
     pub(super) items: &'a [Item],
-    sites: &'a [Site],
+    sites: &'a [&'a Site],
     catalogue: &'a Catalogue,
     pub(super) layout: Layout,
     demand: Resources,
 }
 
 impl<'a> Yard<'a> {
-    pub(super) fn new(items: &'a [Item], sites: &'a [Site], catalogue: &'a Catalogue) -> Self {
-        let bin = |(machine, room): (usize, &crate::place::Room)| Bin {
-            offer: Arc::clone(&room.offer),
-            machine: Some(machine),
-            price: if room.in_use { 0 } else { room.offer.price_micros_per_hour.0 },
-            free: room.free,
-            load: Vec::new(),
-        };
-        let bins =
-            sites.iter().map(|site| Arc::new(site.machines.iter().enumerate().map(bin).collect()));
+    pub(super) fn new(items: &'a [Item], sites: &'a [&'a Site], catalogue: &'a Catalogue) -> Self {
+        let bins = sites.iter().map(|site| Arc::new(running(site)));
         let demand = items.iter().map(|item| item.request.times(item.copies)).sum();
         let layout = Layout { bins: bins.collect(), unplaced: vec![0; items.len()] };
         Self { items, sites, catalogue, layout, demand }
@@ -62,9 +93,7 @@ impl<'a> Yard<'a> {
     /// What one copy of an item costs at the least on a machine of its own, for what it needs.
     pub(super) fn dearness(&self, item: usize) -> i64 {
         let at = self.items[item].at.iter().enumerate();
-        let costs = at.filter_map(|(site, at)| {
-            Some(self.cheapest(site, item, 1)?.price_micros_per_hour.0 + (*at)?.0)
-        });
+        let costs = at.filter_map(|(site, at)| Some(fine(self.cheapest(site, item, 1)?) + (*at)?));
         let weight = i64::try_from(self.weight(item).max(1)).unwrap_or(i64::MAX);
         costs.min().unwrap_or(NEVER) / weight
     }
@@ -83,6 +112,13 @@ impl<'a> Yard<'a> {
     pub(super) fn is_overbought(&self) -> bool {
         let mut sites = self.sites.iter().enumerate();
         sites.any(|(index, site)| self.bought(index) > site.machines_to_buy_max)
+    }
+
+    /// Whether a machine that is bought costs an item more than it may.
+    pub(super) fn is_overpriced(&self) -> bool {
+        let limited = self.items.iter().any(|item| item.price_max.is_some());
+        let mut bins = self.layout.bins.iter().flat_map(|bins| bins.iter());
+        limited && bins.any(|bin| bin.is_overpriced(self.items))
     }
 
     /// Buys one machine at a site for all that is on these, each given by site and number.
@@ -119,8 +155,8 @@ impl<'a> Yard<'a> {
         for (item, copies) in load {
             let item = &self.items[*item];
             request = request + item.request.times(*copies);
-            cost += item.at[site]?.0 * i64::from(*copies);
-            if !suits(item, &bin.offer) {
+            cost += item.at[site]? * i64::from(*copies);
+            if !suits(item, bin, self.items) {
                 return None;
             }
         }
@@ -150,33 +186,49 @@ impl<'a> Yard<'a> {
 
     fn add_chunk(&mut self, item: usize, copies: u32) -> u32 {
         let wanted = &self.items[item];
-        let mut spread = Spread::new(copies);
-        let mut covers = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for (site, at) in wanted.at.iter().enumerate() {
             let Some(at) = at else { continue };
-            let most = copies.min(wanted.per_site_max.saturating_sub(self.copies_at(site, item)));
+            let number = wanted.group.get(site).copied().unwrap_or(site);
+            let known = groups.iter().position(|group| group.number == number);
+            let index = known.unwrap_or_else(|| {
+                let most = wanted.most_in(number);
+                let here = if most == u32::MAX { 0 } else { self.copies_in(item, number) };
+                groups.push(Group::new(number, copies.min(most.saturating_sub(here))));
+                groups.len() - 1
+            });
+            let most = groups[index].most;
             if most == 0 {
                 continue;
             }
             let cover = Cover::new(self.stock(site, item, most), most);
-            let cost =
-                |(copies, price): (i64, &i64)| price.saturating_add(at.0 * copies).min(NEVER);
+            let cost = |(copies, price): (i64, &i64)| price.saturating_add(at * copies).min(NEVER);
             let costs: Vec<i64> = (0..).zip(&cover.price).map(cost).collect();
-            spread.add(&costs);
-            covers.push((site, cover));
+            groups[index].spread.add(&costs);
+            groups[index].covers.push((site, cover));
+        }
+        let mut spread = Spread::new(copies);
+        for group in &groups {
+            spread.add(group.spread.costs());
         }
         let mut placed = 0;
-        for ((site, cover), here) in covers.into_iter().zip(spread.most()) {
-            if here > 0 {
-                self.put(site, item, here, &cover);
-                placed += here;
+        for (group, here) in groups.into_iter().zip(spread.most()) {
+            let sites = group.spread.places(here);
+            for ((site, cover), here) in group.covers.into_iter().zip(sites) {
+                if here > 0 {
+                    self.put(site, item, here, &cover);
+                    placed += here;
+                }
             }
         }
         placed
     }
 
-    fn copies_at(&self, site: usize, item: usize) -> u32 {
-        let loads = self.layout.bins[site].iter().flat_map(|bin| &bin.load);
+    /// How many copies of an item are in a group of its sites.
+    fn copies_in(&self, item: usize, group: usize) -> u32 {
+        let sites = self.items[item].group.iter().enumerate();
+        let here = sites.filter(|(_, of)| **of == group).map(|(site, _)| site);
+        let loads = here.flat_map(|site| self.layout.bins[site].iter().flat_map(|bin| &bin.load));
         loads.filter(|(of, _)| *of == item).map(|(_, copies)| copies).sum()
     }
 
@@ -185,8 +237,8 @@ impl<'a> Yard<'a> {
         let wanted = &self.items[item];
         let mut stock = Stock::default();
         for (index, bin) in self.layout.bins[site].iter().enumerate() {
-            let takes = if suits(wanted, &bin.offer) { bin.free.holds(wanted.request) } else { 0 };
-            if takes == 0 {
+            let takes = bin.free.holds(wanted.request);
+            if takes == 0 || !suits(wanted, bin, self.items) {
                 continue;
             }
             if bin.is_open() {
@@ -197,14 +249,19 @@ impl<'a> Yard<'a> {
         }
         stock.buy_max = self.may_buy(site);
         if stock.buy_max > 0 && stock.open < most {
-            let sizes = (1..=most - stock.open).map(|copies| self.cheapest(site, item, copies));
-            stock.on_sale = sizes.map_while(|offer| Some(offer?.price_micros_per_hour.0)).collect();
+            let price = |copies| {
+                let price = fine(self.cheapest(site, item, copies)?);
+                let most = wanted.price_max.map(|max| max.0.saturating_mul(FINE));
+                let dear = most.is_some_and(|most| price > most.saturating_mul(copies.into()));
+                Some(if dear { NEVER } else { price })
+            };
+            stock.on_sale = (1..=most - stock.open).map_while(price).collect();
         }
         stock
     }
 
     /// The cheapest machine on sale at a site that takes so many copies.
-    fn cheapest(&self, site: usize, item: usize, copies: u32) -> Option<&'a Arc<Offer>> {
+    pub(super) fn cheapest(&self, site: usize, item: usize, copies: u32) -> Option<&'a Arc<Offer>> {
         let wanted = &self.items[item];
         self.cheapest_for(site, wanted.request.times(copies), wanted.spot)
     }
@@ -247,16 +304,23 @@ impl<'a> Yard<'a> {
                 left -= here;
             }
         }
-        // The fullest first, so that what is left is in large pieces.
-        let mut open: Vec<(u32, usize)> = Vec::new();
+        // The cheapest first, and of those the fullest, so that what is left is in large pieces.
+        let mut open: Vec<(MicroDollars, u32, usize)> = Vec::new();
+        let mut last: Option<(*const Offer, MicroDollars)> = None;
         for (index, bin) in bins.iter().enumerate() {
             let room = bin.free.holds(request);
-            if left > 0 && room > 0 && bin.is_open() && suits(&items[item], &bin.offer) {
-                open.push((room, index));
+            if left > 0 && room > 0 && bin.is_open() && suits(&items[item], bin, items) {
+                let offer = Arc::as_ptr(&bin.offer);
+                let share = match last {
+                    Some((same, share)) if same == offer => share,
+                    _ => share_of_price(request, &bin.offer),
+                };
+                last = Some((offer, share));
+                open.push((share, room, index));
             }
         }
         open.sort_unstable();
-        for (room, index) in open {
+        for (_, room, index) in open {
             let here = left.min(room);
             if here > 0 {
                 bins[index].put(item, request, here);
@@ -297,7 +361,7 @@ impl<'a> Yard<'a> {
     pub(super) fn cost(&self) -> i64 {
         let of = |(site, bins): (usize, &Arc<Vec<Bin>>)| -> i64 {
             let copies = |(item, copies): &(usize, u32)| {
-                self.items[*item].at[site].map_or(0, |at| at.0 * i64::from(*copies))
+                self.items[*item].at[site].map_or(0, |at| at * i64::from(*copies))
             };
             bins.iter().map(|bin| bin.cost() + bin.load.iter().map(copies).sum::<i64>()).sum()
         };
@@ -310,14 +374,14 @@ impl<'a> Yard<'a> {
     }
 
     pub(super) fn packed(self) -> Packed {
-        let cost = MicroDollars(self.cost());
+        let cost = self.cost();
         let used = |(site, bins): (usize, Arc<Vec<Bin>>)| {
             let bins = Arc::unwrap_or_clone(bins).into_iter().filter(|bin| !bin.load.is_empty());
             bins.map(move |bin| Used {
                 site,
                 offer: bin.offer,
                 machine: bin.machine,
-                price: MicroDollars(bin.price),
+                price: MicroDollars(bin.price / FINE),
                 load: bin.load,
             })
         };

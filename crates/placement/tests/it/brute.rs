@@ -1,94 +1,133 @@
-//! The optimum by trying every assignment, written without a look at the engine's own slots.
+//! The optimum of one workload by trying every assignment, written without a look at the engine.
 
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Offer, Resources, SpotPolicy, Spread};
+use kato_core::{MicroDollars, Offer, Resources, Spread, WorkloadSpec};
 use kato_placement::catalogue::admits;
-use kato_placement::{ARCH, Problem, Room, Site, latency::estimate_us};
+use kato_placement::{ARCH, Site, Standing, latency::estimate_us};
 
-/// The most copies that fit, and the least sum of their totals.
-pub(crate) fn best(problem: &Problem, offers: &[Arc<Offer>]) -> (u32, MicroDollars) {
-    let state: Vec<(Vec<Room>, u32, u32)> = problem
-        .sites
-        .iter()
-        .map(|site| (site.machines.clone(), site.machines_to_buy_max, site.copies))
-        .collect();
-    explore(problem, offers, &state, problem.copies)
+/// A question about one workload.
+pub(crate) struct Case<'a> {
+    pub(crate) workload: &'a WorkloadSpec,
+    pub(crate) sites: &'a [Site],
+    pub(crate) standings: &'a [Standing],
+    pub(crate) offers: &'a [Arc<Offer>],
 }
 
-/// Places one copy in every way that is allowed, and the rest after it.
-fn explore(
-    problem: &Problem,
-    offers: &[Arc<Offer>],
-    state: &[(Vec<Room>, u32, u32)],
-    left: u32,
-) -> (u32, MicroDollars) {
-    let mut best = (0, MicroDollars::ZERO);
-    if left == 0 {
-        return best;
-    }
-    let mut consider = |site: usize, price: MicroDollars, next: Vec<(Vec<Room>, u32, u32)>| {
-        let cost = price + latency_price(problem, &problem.sites[site]);
-        let (placed, rest) = explore(problem, offers, &next, left - 1);
-        let found = (placed + 1, cost + rest);
-        if found.0 > best.0 || (found.0 == best.0 && found.1 < best.1) {
-            best = found;
-        }
+/// A site while copies are put on it.
+#[derive(Clone)]
+struct Yard {
+    /// What is free, what its first use costs, and the share that a copy pays.
+    machines: Vec<(Resources, MicroDollars, MicroDollars)>,
+    /// What was bought: what is free, the price, and how many copies are on it.
+    bought: Vec<(Resources, MicroDollars, u32)>,
+    copies: u32,
+}
+
+/// The most copies that fit, and the least sum of what they add and their latency.
+pub(crate) fn best(case: &Case, copies: u32) -> (u32, MicroDollars) {
+    let request = case.workload.request;
+    let of = |(site, standing): (&Site, &Standing)| {
+        let suited = site.machines.iter().filter(|machine| runs_on(case.workload, &machine.offer));
+        let machines = suited.map(|m| (m.free, m.adds, share(request, &m.offer)));
+        Yard { machines: machines.collect(), bought: Vec::new(), copies: standing.copies }
     };
-    for (index, site) in problem.sites.iter().enumerate() {
-        let (machines, to_buy, copies) = &state[index];
-        if !allowed(problem, site, *copies) {
+    let mut yards: Vec<Yard> = case.sites.iter().zip(case.standings).map(of).collect();
+    (0..=copies)
+        .rev()
+        .find_map(|copies| Some((copies, explore(case, &mut yards, copies)?)))
+        .expect("nothing can always be placed")
+}
+
+/// The least that so many copies add, beside those that are placed.
+fn explore(case: &Case, yards: &mut [Yard], left: u32) -> Option<MicroDollars> {
+    if left == 0 {
+        // Whoever shares a machine that is bought pays a part of it.
+        let dear = |(_, price, copies): &(Resources, MicroDollars, u32)| {
+            let max = case.workload.price_micros_per_hour_max;
+            max.is_some_and(|max| price.0 > max.0 * i64::from(*copies))
+        };
+        let affordable = !yards.iter().flat_map(|yard| &yard.bought).any(dear);
+        return affordable.then_some(MicroDollars::ZERO);
+    }
+    let mut best: Option<MicroDollars> = None;
+    for index in 0..yards.len() {
+        let site = &case.sites[index];
+        if !allowed(case.workload, site, case.standings[index])
+            || (case.workload.spread == Spread::Datacenter && yards[index].copies > 0)
+        {
             continue;
         }
-        for (which, machine) in machines.iter().enumerate() {
-            if !runs_on(problem, &machine.offer) || !problem.workload.request.fits(machine.free) {
-                continue;
-            }
-            let price = share(problem.workload.request, &machine.offer);
-            if affordable(problem, price) {
-                let mut next = state.to_vec();
-                next[index].0[which].free = machine.free - problem.workload.request;
-                next[index].2 += 1;
-                consider(index, price, next);
-            }
-        }
-        let sold = |offer: &&Arc<Offer>| {
-            site.regions.iter().any(|(p, r)| (p, r) == (&offer.provider, &offer.region))
-                && runs_on(problem, offer)
-                && problem.workload.request.fits(offer.capacity)
-        };
-        let price = offers.iter().filter(sold).map(|offer| offer.price_micros_per_hour).min();
-        if let Some(price) = price.filter(|price| *to_buy > 0 && affordable(problem, *price)) {
-            let mut next = state.to_vec();
-            next[index].1 -= 1;
-            next[index].2 += 1;
-            consider(index, price, next);
+        for (yard, adds) in changes(case, site, &yards[index]) {
+            let before = std::mem::replace(&mut yards[index], yard);
+            let rest = explore(case, yards, left - 1);
+            yards[index] = before;
+            let sum = rest.map(|rest| rest + adds + latency_price(case.workload, site));
+            best = match (best, sum) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
         }
     }
     best
 }
 
-pub(crate) fn allowed(problem: &Problem, site: &Site, copies: u32) -> bool {
-    let workload = problem.workload;
+/// Every way to put one more copy on a site, and what it adds.
+fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars)> {
+    let request = case.workload.request;
+    let mut all = Vec::new();
+    let mut consider = |adds: MicroDollars, change: &dyn Fn(&mut Yard)| {
+        let mut next = yard.clone();
+        next.copies += 1;
+        change(&mut next);
+        all.push((next, adds));
+    };
+    for (which, (free, adds, share)) in yard.machines.iter().enumerate() {
+        let max = case.workload.price_micros_per_hour_max;
+        if request.fits(*free) && max.is_none_or(|max| *share <= max) {
+            consider(*adds, &|next| {
+                let (free, _, share) = next.machines[which];
+                next.machines[which] = (free - request, MicroDollars::ZERO, share);
+            });
+        }
+    }
+    for (which, (free, ..)) in yard.bought.iter().enumerate() {
+        if request.fits(*free) {
+            consider(MicroDollars::ZERO, &|next| {
+                next.bought[which].0 = next.bought[which].0 - request;
+                next.bought[which].2 += 1;
+            });
+        }
+    }
+    if yard.bought.len() < site.machines_to_buy_max as usize {
+        let sold = |offer: &&Arc<Offer>| {
+            site.regions.iter().any(|(p, r)| (p, r) == (&offer.provider, &offer.region))
+                && runs_on(case.workload, offer)
+                && request.fits(offer.capacity)
+        };
+        for offer in case.offers.iter().filter(sold) {
+            let price = offer.price_micros_per_hour;
+            consider(price, &|next| next.bought.push((offer.capacity - request, price, 1)));
+        }
+    }
+    all
+}
+
+pub(crate) fn allowed(workload: &WorkloadSpec, site: &Site, standing: Standing) -> bool {
     let near = workload.latency_ms_max.is_none_or(|max| {
         workload.demand.iter().all(|demand| {
             u64::from(estimate_us(demand.at.distance_km(site.at))) <= u64::from(max) * 1_000
         })
     });
     site.available
-        && !site.refused
+        && !standing.refused
         && near
-        && (workload.datacenters.is_empty() || workload.datacenters.contains(&site.name))
-        && (workload.spread == Spread::None || copies == 0)
+        && (workload.datacenters.is_empty() || workload.datacenters.contains(&site.datacenter))
+        && (workload.spread == Spread::None || standing.copies == 0)
 }
 
-pub(crate) fn runs_on(problem: &Problem, offer: &Offer) -> bool {
-    let spot: SpotPolicy = problem.workload.spot;
-    offer.arch == ARCH && admits(spot, offer.market)
-}
-
-pub(crate) fn affordable(problem: &Problem, price: MicroDollars) -> bool {
-    problem.workload.price_micros_per_hour_max.is_none_or(|max| price <= max)
+pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
+    offer.arch == ARCH && admits(workload.spot, offer.market)
 }
 
 pub(crate) fn share(request: Resources, offer: &Offer) -> MicroDollars {
@@ -97,8 +136,8 @@ pub(crate) fn share(request: Resources, offer: &Offer) -> MicroDollars {
     MicroDollars(exact / 1_000_000 + i64::from(exact % 1_000_000 != 0))
 }
 
-fn latency_price(problem: &Problem, site: &Site) -> MicroDollars {
-    let demand = &problem.workload.demand;
+pub(crate) fn latency_price(workload: &WorkloadSpec, site: &Site) -> MicroDollars {
+    let demand = &workload.demand;
     let weights: u64 = demand.iter().map(|demand| u64::from(demand.weight_milli)).sum();
     if weights == 0 {
         return MicroDollars::ZERO;
@@ -108,6 +147,6 @@ fn latency_price(problem: &Problem, site: &Site) -> MicroDollars {
         .map(|d| u64::from(estimate_us(d.at.distance_km(site.at))) * u64::from(d.weight_milli))
         .sum();
     let mean_us = i64::try_from((sum + weights / 2) / weights).unwrap();
-    let price = problem.workload.latency_price_micros_per_ms_hour.0;
+    let price = workload.latency_price_micros_per_ms_hour.0;
     MicroDollars((mean_us * price + 500) / 1_000)
 }

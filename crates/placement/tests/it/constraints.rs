@@ -1,10 +1,10 @@
 //! Each hard constraint by itself, the objective, and what a decision tells about its candidates.
 
 use kato_core::{
-    Arch, COUNT_MAX, Market, MicroDollars, Refusal, Resources, Source, SpotPolicy, Spread,
-    Timestamp, Verdict, WorkloadSpec,
+    Arch, COUNT_MAX, Market, MicroDollars, Refusal, Resources, SpotPolicy, Spread, Timestamp,
+    Verdict, WorkloadSpec,
 };
-use kato_placement::{Catalogue, Problem, Site, Solution, place};
+use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing, place};
 
 use crate::support::{DUBLIN, NEW_YORK, SYDNEY, demand, offer, room, site, workload};
 
@@ -17,24 +17,31 @@ fn catalogue() -> Catalogue {
     ])
 }
 
-fn solve(workload: &WorkloadSpec, copies: u32, sites: &[Site]) -> Solution {
-    place(&Problem { workload, copies, sites, now: Timestamp(1) }, &catalogue())
+fn solve(workload: &WorkloadSpec, copies: u32, sites: &[Site]) -> Answer {
+    ask(&Ask::new(workload, copies), sites)
 }
 
-fn verdict(solution: &Solution, name: &str) -> Verdict {
+fn ask(ask: &Ask, sites: &[Site]) -> Answer {
+    let asks = std::slice::from_ref(ask);
+    place(&Problem { asks, sites, now: Timestamp(1) }, &catalogue()).answers.remove(0)
+}
+
+fn verdict(solution: &Answer, name: &str) -> Verdict {
     let found = solution.decision.candidates.iter().find(|c| c.datacenter.as_str() == name);
     found.unwrap().verdict.clone()
 }
 
 /// What changes a workload and a site so that one constraint removes the site.
-type Change = fn(&mut WorkloadSpec, &mut Site);
+type Change = fn(&mut WorkloadSpec, &mut Site, &mut Standing);
 
 /// Refuses the one site of each case for the reason that the case gives.
 fn check(cases: impl IntoIterator<Item = (&'static str, Change, Refusal)>) {
     for (what, change, refusal) in cases {
         let (mut workload, mut dub) = (workload(), site("dub", DUBLIN));
-        change(&mut workload, &mut dub);
-        let solution = solve(&workload, 1, &[dub]);
+        let mut standing = Standing::default();
+        change(&mut workload, &mut dub, &mut standing);
+        let standings = vec![standing];
+        let solution = ask(&Ask { standings, ..Ask::new(&workload, 1) }, &[dub]);
         assert_eq!(verdict(&solution, "dub"), Verdict::Refused(refusal), "{what}");
         assert_eq!((solution.placements.len(), solution.unplaced), (0, 1), "{what}");
     }
@@ -45,15 +52,15 @@ fn a_datacenter_is_refused_for_what_and_where_it_is() {
     let cases: [(&str, Change, Refusal); 5] = [
         (
             "Datacenters=",
-            |w, _| {
+            |w, _, _| {
                 w.datacenters.insert("nyc".parse().unwrap());
             },
             Refusal::NotAllowed,
         ),
-        ("lost", |_, s| s.available = false, Refusal::Unavailable),
+        ("lost", |_, s, _| s.available = false, Refusal::Unavailable),
         (
             "MaxLatency= counts the farthest place, even without weight",
-            |w, _| {
+            |w, _, _| {
                 w.demand = vec![demand(DUBLIN, 1_000), demand(SYDNEY, 0)];
                 w.latency_ms_max = Some(100);
             },
@@ -61,13 +68,13 @@ fn a_datacenter_is_refused_for_what_and_where_it_is() {
         ),
         (
             "Spread=datacenter",
-            |w, s| {
+            |w, _, t| {
                 w.spread = Spread::Datacenter;
-                s.copies = 1;
+                t.copies = 1;
             },
             Refusal::Spread,
         ),
-        ("said that it has no room", |_, s| s.refused = true, Refusal::RefusedByCell),
+        ("said that it has no room", |_, _, t| t.refused = true, Refusal::RefusedByCell),
     ];
     check(cases);
 }
@@ -78,17 +85,17 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
     let cases: [(&str, Change, Refusal); 7] = [
         (
             "too large",
-            |w, _| w.request = Resources::new(2_001, 1),
+            |w, _, _| w.request = Resources::new(2_001, 1),
             Refusal::NoOffer { request: Resources::new(2_001, 1), spot: SpotPolicy::Never },
         ),
         (
             "no region",
-            |_, s| s.regions.clear(),
+            |_, s, _| s.regions.clear(),
             Refusal::NoOffer { request, spot: SpotPolicy::Never },
         ),
         (
             "a running machine of the wrong market, and nothing to buy",
-            |w, s| {
+            |w, s, _| {
                 w.spot = SpotPolicy::Required;
                 s.regions.clear();
                 s.machines = vec![room(offer("dub", "small", 1, Market::OnDemand))];
@@ -97,7 +104,7 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
         ),
         (
             "a running machine of another processor",
-            |_, s| {
+            |_, s, _| {
                 let mut arm = offer("dub", "small", 1, Market::OnDemand);
                 arm.arch = Arch::Arm64;
                 s.regions.clear();
@@ -107,16 +114,16 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
         ),
         (
             "MaxPrice=",
-            |w, _| w.price_micros_per_hour_max = Some(MicroDollars(39_999)),
+            |w, _, _| w.price_micros_per_hour_max = Some(MicroDollars(39_999)),
             Refusal::TooExpensive {
                 price_micros_per_hour: MicroDollars(40_000),
                 max_micros_per_hour: MicroDollars(39_999),
             },
         ),
-        ("may not buy", |_, s| s.machines_to_buy_max = 0, Refusal::NoRoom),
+        ("may not buy", |_, s, _| s.machines_to_buy_max = 0, Refusal::NoRoom),
         (
             "full, and may not buy",
-            |_, s| {
+            |_, s, _| {
                 s.machines_to_buy_max = 0;
                 s.machines = vec![room(offer("dub", "small", 1, Market::OnDemand))];
                 s.machines[0].free = Resources::new(499, 4_096);
@@ -159,7 +166,7 @@ fn the_least_sum_of_price_and_latency_wins() {
         solution.decision.candidates.iter().map(|c| c.datacenter.as_str()).collect();
     assert_eq!(order, ["dub", "nyc", "syd"]);
     let chosen = &solution.placements[0];
-    assert_eq!(chosen.datacenter.as_str(), "dub");
+    assert_eq!(sites[chosen.site].datacenter.as_str(), "dub");
     // 3.5 ms at 500 micro-dollars for a millisecond.
     assert_eq!(chosen.quote.latency_micros_per_hour, MicroDollars(1_750));
     assert_eq!(chosen.quote.total_micros_per_hour(), MicroDollars(41_750));
@@ -182,24 +189,69 @@ fn the_mean_latency_is_weighted() {
 }
 
 #[test]
-fn a_running_machine_costs_its_dominant_share_and_a_new_one_the_whole() {
+fn what_is_paid_for_adds_nothing_and_what_is_bought_is_shared() {
     let mut workload = workload();
     let mut dub = site("dub", DUBLIN);
     dub.machines = vec![room(offer("dub", "small", 40_000, Market::OnDemand))];
-    // A quarter of the processors, an eighth of the memory: four fit, then two are bought.
-    let solution = solve(&workload, 7, &[dub.clone()]);
-    let prices: Vec<_> = solution
+    // A quarter of the processors, an eighth of the memory: four fit, and four on each of two that are bought.
+    let solution = solve(&workload, 13, &[dub.clone()]);
+    let quotes: Vec<_> = solution
         .placements
         .iter()
-        .map(|chosen| (chosen.quote.source, chosen.quote.price_micros_per_hour.0))
+        .map(|chosen| (chosen.quote.price_micros_per_hour.0, chosen.quote.adds_micros_per_hour.0))
         .collect();
-    let (running, buy) = ((Source::Running, 10_000), (Source::Buy, 40_000));
-    assert_eq!(prices, [running, running, running, running, buy, buy]);
+    assert_eq!(quotes[..4], [(10_000, 0); 4]);
+    assert_eq!(quotes[4..], [(10_000, 10_000); 8]);
+    let mut bought: Vec<Host> = solution.placements[4..].iter().map(|chosen| chosen.on).collect();
+    bought.dedup();
+    assert_eq!(bought, [Host::Bought(0), Host::Bought(1)]);
     assert_eq!(solution.unplaced, 1);
-    assert_eq!(verdict(&solution, "dub"), Verdict::Chosen(6));
-    // The ceiling is on each copy: it keeps the share and drops the whole machines.
+    assert_eq!(verdict(&solution, "dub"), Verdict::Chosen(12));
+    // The ceiling is on each copy: two may share a machine that is bought, one alone may not have it.
     workload.price_micros_per_hour_max = Some(MicroDollars(20_000));
-    assert_eq!(solve(&workload, 7, &[dub]).placements.len(), 4);
+    assert_eq!(solve(&workload, 6, &[dub.clone()]).unplaced, 0);
+    assert_eq!(solve(&workload, 5, &[dub.clone()]).unplaced, 1);
+    workload.price_micros_per_hour_max = Some(MicroDollars(9_999));
+    let refused = solve(&workload, 6, &[dub]);
+    let (price, max) = (MicroDollars(10_000), MicroDollars(9_999));
+    let refusal = Refusal::TooExpensive { price_micros_per_hour: price, max_micros_per_hour: max };
+    assert_eq!(verdict(&refused, "dub"), Verdict::Refused(refusal));
+}
+
+#[test]
+fn a_machine_that_is_given_back_when_it_is_idle_costs_its_price_once() {
+    let workload = workload();
+    let (mut dub, mut nyc) = (site("dub", DUBLIN), site("nyc", NEW_YORK));
+    let idle = offer("dub", "idle", 25_000, Market::OnDemand);
+    dub.machines = vec![Room::whole(std::sync::Arc::new(idle))];
+    let solution = solve(&workload, 2, &[dub.clone(), nyc.clone()]);
+    let adds: Vec<_> = solution.placements.iter().map(|c| c.quote.adds_micros_per_hour.0).collect();
+    assert_eq!(adds, [12_500; 2]);
+    // What is paid for anyway comes before it, however much it cost.
+    nyc.machines = vec![room(offer("nyc", "large", 900_000, Market::OnDemand))];
+    let solution = solve(&workload, 2, &[dub, nyc]);
+    assert_eq!(verdict(&solution, "nyc"), Verdict::Chosen(2));
+    assert_eq!(verdict(&solution, "dub"), Verdict::Costlier);
+}
+
+#[test]
+fn what_has_a_place_stays_unless_elsewhere_is_better_by_more_than_a_move_costs() {
+    let workload = workload();
+    let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK)];
+    let at_home = |home: bool, saving: i64| {
+        let offers = [
+            offer("dub", "small", 30_000, Market::OnDemand),
+            offer("nyc", "small", 30_000 - saving, Market::OnDemand),
+        ];
+        let standings = vec![Standing { home, ..Standing::default() }];
+        let asks = [Ask { standings, ..Ask::new(&workload, 1) }];
+        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(1) };
+        let answer = place(&problem, &Catalogue::new(offers)).answers.remove(0);
+        sites[answer.placements[0].site].datacenter.to_string()
+    };
+    assert_eq!(at_home(false, 1), "nyc");
+    assert_eq!(at_home(true, 417), "dub");
+    assert_eq!(at_home(true, 418), "nyc");
 }
 
 #[test]
@@ -219,10 +271,10 @@ fn spot_decides_which_markets_are_seen() {
 fn spread_takes_one_copy_in_each_datacenter() {
     let mut workload = workload();
     workload.spread = Spread::Datacenter;
-    let mut taken = site("syd", SYDNEY);
-    taken.copies = 1;
-    let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK), taken];
-    let solution = solve(&workload, 3, &sites);
+    let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK), site("syd", SYDNEY)];
+    let taken = Standing { copies: 1, ..Standing::default() };
+    let standings = vec![Standing::default(), Standing::default(), taken];
+    let solution = ask(&Ask { standings, ..Ask::new(&workload, 3) }, &sites);
     assert_eq!(verdict(&solution, "dub"), Verdict::Chosen(1));
     assert_eq!(verdict(&solution, "nyc"), Verdict::Chosen(1));
     assert_eq!(verdict(&solution, "syd"), Verdict::Refused(Refusal::Spread));
@@ -230,18 +282,35 @@ fn spread_takes_one_copy_in_each_datacenter() {
 }
 
 #[test]
-fn equal_totals_go_to_the_name_that_sorts_first_and_to_what_runs() {
-    let mut a = site("a", DUBLIN);
-    a.machines = vec![room(offer("a", "small", 40_000, Market::OnDemand))];
-    a.machines[0].free = Resources::new(500, 512);
-    let offers = ["a", "b"].map(|name| offer(name, "small", 10_000, Market::OnDemand));
+fn equal_totals_go_to_the_cheaper_share_then_to_the_name_that_sorts_first() {
     let workload = workload();
-    let sites = [site("b", DUBLIN), a];
-    let problem = Problem { workload: &workload, copies: 2, sites: &sites, now: Timestamp(1) };
-    let solution = place(&problem, &Catalogue::new(offers));
-    let chosen: Vec<_> =
-        solution.placements.iter().map(|c| (c.datacenter.as_str(), c.quote.source)).collect();
-    assert_eq!(chosen, [("a", Source::Running), ("a", Source::Buy)]);
+    let sites = |prices: [(&str, i64); 3]| {
+        prices.map(|(name, price)| Site {
+            machines: vec![room(offer(name, "small", price, Market::OnDemand))],
+            ..site(name, DUBLIN)
+        })
+    };
+    let chosen = |sites: &[Site]| {
+        let solution = solve(&workload, 1, sites);
+        sites[solution.placements[0].site].datacenter.to_string()
+    };
+    assert_eq!(chosen(&sites([("c", 20_000), ("a", 30_000), ("b", 10_000)])), "b");
+    assert_eq!(chosen(&sites([("c", 1), ("b", 1), ("a", 1)])), "a");
+}
+
+#[test]
+fn each_cell_of_a_datacenter_is_a_candidate() {
+    let two = Site { cell: "cell-2".parse().unwrap(), ..site("dub", DUBLIN) };
+    let sites = [two, site("nyc", NEW_YORK), site("dub", DUBLIN)];
+    let solution = solve(&workload(), 3, &sites);
+    let told: Vec<_> = solution
+        .decision
+        .candidates
+        .iter()
+        .map(|c| (c.place().to_string(), c.verdict.clone()))
+        .collect();
+    let cell = |name: &str| (format!("{name}.dub"), Verdict::Costlier);
+    assert_eq!(told, [("nyc".to_owned(), Verdict::Chosen(3)), cell("cell-1"), cell("cell-2")]);
 }
 
 #[test]

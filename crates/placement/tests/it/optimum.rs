@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kato_core::{Offer, Resources, SpotPolicy};
 use kato_placement::catalogue::{Catalogue, admits};
-use kato_placement::pack::Item;
+use kato_placement::pack::{FINE, Item};
 use kato_placement::{ARCH, Site};
 
 const NEVER: i64 = i64::MAX / 4;
@@ -72,7 +72,7 @@ pub(crate) fn least(items: &[Item], sites: &[Site], catalogue: &Catalogue) -> Op
     }
     for (index, site) in sites.iter().enumerate() {
         for machine in &site.machines {
-            let price = if machine.in_use { 0 } else { machine.offer.price_micros_per_hour.0 };
+            let price = machine.adds.0 * FINE;
             let on_it = |content: &Vec<u32>| -> Option<i64> {
                 let fits = request(items, content).fits(machine.free)
                     && runs_on(items, content, &machine.offer);
@@ -100,7 +100,7 @@ fn request(items: &[Item], content: &[u32]) -> Resources {
 /// What copies cost at a site beside their machines.
 fn beside(items: &[Item], content: &[u32], site: usize) -> Option<i64> {
     let used = items.iter().zip(content).filter(|(_, copies)| **copies > 0);
-    used.map(|(item, copies)| Some(item.at[site]?.0 * i64::from(*copies))).sum()
+    used.map(|(item, copies)| Some(item.at[site]? * i64::from(*copies))).sum()
 }
 
 fn runs_on(items: &[Item], content: &[u32], offer: &Arc<Offer>) -> bool {
@@ -114,5 +114,5 @@ fn cheapest(items: &[Item], content: &[u32], site: &Site, catalogue: &Catalogue)
     let request = request(items, content);
     let offers = site.regions.iter().flat_map(|(p, r)| catalogue.offers(p, r));
     let fit = offers.filter(|offer| request.fits(offer.capacity) && runs_on(items, content, offer));
-    fit.map(|offer| offer.price_micros_per_hour.0).min()
+    fit.map(|offer| offer.price_micros_per_hour.0 * FINE).min()
 }

@@ -1,9 +1,9 @@
 //! For any items: what is placed fits where it is and may be there, costs what is said, and one item alone costs the least
 //! that is possible.
 
-use kato_core::{MicroDollars, Resources, SpotPolicy};
+use kato_core::{Resources, SpotPolicy};
 use kato_placement::catalogue::{Catalogue, admits};
-use kato_placement::pack::{Item, Packed, pack};
+use kato_placement::pack::{FINE, Item, Packed, pack};
 use kato_placement::{ARCH, Site};
 use proptest::prelude::*;
 
@@ -15,14 +15,17 @@ fn any_item(sites: usize) -> impl Strategy<Value = Item> {
     let spot =
         prop::sample::select(vec![SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required]);
     let what = (0u64..=4, 0u64..=4, 1u32..=5, spot, prop::option::weighted(0.3, 0u32..=3));
-    (what, prop::collection::vec(beside, sites)).prop_map(|(what, at)| {
+    let groups = prop::collection::vec(0..sites.max(1), sites);
+    (what, prop::collection::vec(beside, sites), groups).prop_map(move |(what, at, groups)| {
         let (cpu, gib, copies, spot, most) = what;
         Item {
             request: Resources::new(cpu * 500, gib * 512),
             copies,
             spot,
-            at: at.into_iter().map(|at| Some(MicroDollars(at? * 1_000))).collect(),
-            per_site_max: most.unwrap_or(u32::MAX),
+            at: at.into_iter().map(|at| Some(at? * 1_000 * FINE)).collect(),
+            group: groups,
+            group_max: most.map(|most| vec![most; sites]).unwrap_or_default(),
+            price_max: None,
         }
     })
 }
@@ -47,19 +50,18 @@ fn check(items: &[Item], sites: &[Site], packed: &Packed) {
                 let room = &site.machines[index];
                 assert!(machines.insert((used.site, index)), "a machine is given once");
                 assert_eq!(room.offer, used.offer);
-                let own = room.offer.price_micros_per_hour;
-                (room.free, if room.in_use { MicroDollars::ZERO } else { own })
+                (room.free, room.adds)
             }
         };
         assert_eq!(used.price, price);
         assert!(!used.load.is_empty());
-        cost += price.0;
+        cost += price.0 * FINE;
         let mut request = Resources::NONE;
         for (item, copies) in &used.load {
             placed[*item][used.site] += copies;
             let item = &items[*item];
             request = request + item.request.times(*copies);
-            cost += item.at[used.site].expect("it may be there").0 * i64::from(*copies);
+            cost += item.at[used.site].expect("it may be there") * i64::from(*copies);
             assert!(used.offer.arch == ARCH && admits(item.spot, used.offer.market));
         }
         assert!(request.fits(room), "{request} on {room}");
@@ -70,9 +72,12 @@ fn check(items: &[Item], sites: &[Site], packed: &Packed) {
     }
     for ((item, sites), unplaced) in items.iter().zip(&placed).zip(&packed.unplaced) {
         assert_eq!(sites.iter().sum::<u32>() + unplaced, item.copies);
-        assert!(sites.iter().all(|copies| *copies <= item.per_site_max));
+        for (group, most) in item.group_max.iter().enumerate() {
+            let counts = item.group.iter().zip(sites).filter(|(of, _)| **of == group);
+            assert!(counts.map(|(_, copies)| copies).sum::<u32>() <= *most);
+        }
     }
-    assert_eq!(packed.cost, MicroDollars(cost));
+    assert_eq!(packed.cost, cost);
 }
 
 proptest! {
@@ -93,7 +98,7 @@ proptest! {
         (mut sites, mut items) in any_problem(),
     ) {
         items.truncate(1);
-        items[0].per_site_max = u32::MAX;
+        items[0].group_max = Vec::new();
         for site in &mut sites {
             site.machines_to_buy_max = 100;
         }
@@ -102,7 +107,7 @@ proptest! {
         check(&items, &sites, &packed);
         let least = optimum::least(&items, &sites, &catalogue);
         let all = packed.unplaced == [0];
-        prop_assert_eq!(all.then_some(packed.cost.0), least);
+        prop_assert_eq!(all.then_some(packed.cost), least);
     }
 
     #[test]
@@ -111,7 +116,7 @@ proptest! {
         (mut sites, mut items) in any_problem(),
     ) {
         for item in &mut items {
-            item.per_site_max = u32::MAX;
+            item.group_max = Vec::new();
         }
         for site in &mut sites {
             site.machines.clear();
@@ -122,6 +127,6 @@ proptest! {
         let least = optimum::least(&items, &sites, &catalogue);
         let all = packed.unplaced.iter().all(|copies| *copies == 0);
         prop_assert_eq!(all, least.is_some());
-        prop_assert!(!all || Some(packed.cost.0) >= least);
+        prop_assert!(!all || Some(packed.cost) >= least);
     }
 }

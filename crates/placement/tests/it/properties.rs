@@ -8,7 +8,9 @@ use kato_core::{
     Arch, Market, MicroDollars, Offer, Resources, Source, SpotPolicy, Spread, Timestamp, Verdict,
     WorkloadSpec,
 };
-use kato_placement::{Catalogue, Problem, Room, Site, Solution, place};
+use kato_placement::{
+    Answer, Ask, Catalogue, Chosen, Host, Problem, Room, Site, Solution, Standing, place,
+};
 use proptest::prelude::*;
 
 use crate::brute;
@@ -34,9 +36,9 @@ pub(crate) fn any_offers() -> impl Strategy<Value = Vec<Offer>> {
 }
 
 fn any_room() -> impl Strategy<Value = Room> {
-    (any_offer(), 0u64..=4, 0u64..=4, any::<bool>()).prop_map(|(offer, cpu, gib, in_use)| {
+    (any_offer(), 0u64..=4, 0u64..=4, any::<bool>()).prop_map(|(offer, cpu, gib, paid)| {
         let used = Resources::new(cpu * 500, gib * 512);
-        let mut room = Room { in_use, ..room(offer) };
+        let mut room = if paid { room(offer) } else { Room::whole(Arc::new(offer)) };
         room.free = room.free.saturating_sub(used);
         room
     })
@@ -45,18 +47,16 @@ fn any_room() -> impl Strategy<Value = Room> {
 pub(crate) fn any_sites() -> impl Strategy<Value = Vec<Site>> {
     let one = (
         prop::sample::select(vec![DUBLIN, NEW_YORK, SYDNEY]),
-        (prop::bool::weighted(0.9), prop::bool::weighted(0.1)),
+        prop::bool::weighted(0.9),
         prop::collection::vec(any_room(), 0..=2),
-        (0u32..=2, 0u32..=1),
+        0u32..=2,
         prop::sample::subsequence(NAMES.to_vec(), 0..=2),
     );
     prop::collection::vec(one, 0..=3).prop_map(|all| {
-        let make = |(name, (at, (available, refused), machines, (buy, copies), regions))| Site {
+        let make = |(name, (at, available, machines, machines_to_buy_max, regions))| Site {
             available,
-            refused,
             machines,
-            machines_to_buy_max: buy,
-            copies,
+            machines_to_buy_max,
             regions: Vec::from_iter(regions).into_iter().map(ec2).collect(),
             ..site(name, at)
         };
@@ -94,15 +94,49 @@ fn any_workload() -> impl Strategy<Value = WorkloadSpec> {
         })
 }
 
-type Input = (WorkloadSpec, u32, Vec<Site>, Vec<Offer>);
-
-fn any_input() -> impl Strategy<Value = Input> {
-    (any_workload(), 0u32..=4, any_sites(), any_offers())
+fn any_standing() -> impl Strategy<Value = Standing> {
+    (0u32..=1, prop::bool::weighted(0.1)).prop_map(|(copies, refused)| Standing {
+        copies,
+        home: false,
+        refused,
+    })
 }
 
-fn solve((workload, copies, sites, offers): &Input) -> Solution {
-    let problem = Problem { workload, copies: *copies, sites, now: Timestamp(1) };
-    place(&problem, &Catalogue::new(offers.iter().cloned()))
+#[derive(Debug, Clone)]
+struct Input {
+    workloads: Vec<(WorkloadSpec, u32, Vec<Standing>)>,
+    sites: Vec<Site>,
+    offers: Vec<Offer>,
+}
+
+impl Input {
+    fn asks(&self) -> Vec<Ask<'_>> {
+        let asks = self.workloads.iter();
+        asks.map(|(workload, copies, standings)| Ask {
+            workload,
+            copies: *copies,
+            standings: standings.clone(),
+        })
+        .collect()
+    }
+
+    fn solve(&self) -> Solution {
+        let problem = Problem { asks: &self.asks(), sites: &self.sites, now: Timestamp(1) };
+        place(&problem, &Catalogue::new(self.offers.iter().cloned()))
+    }
+}
+
+/// Of so many workloads at most.
+fn any_input(workloads: usize) -> impl Strategy<Value = Input> {
+    let standings = || prop::collection::vec(any_standing(), NAMES.len());
+    let one = move || (any_workload(), 0u32..=4, standings());
+    let workloads = prop::collection::vec(one(), 1..=workloads);
+    (workloads, any_sites(), any_offers()).prop_map(|(mut workloads, sites, offers)| {
+        for ((workload, ..), name) in workloads.iter_mut().zip(["web", "db", "queue"]) {
+            workload.name = name.parse().unwrap();
+        }
+        Input { workloads, sites, offers }
+    })
 }
 
 /// The input with every list in another order.
@@ -117,81 +151,135 @@ fn shuffled(input: &Input, seed: usize) -> Input {
         }
     }
     let mut other = input.clone();
-    turn(&mut other.2, seed);
-    turn(&mut other.3, seed / 3);
-    for site in &mut other.2 {
+    let mut order: Vec<usize> = (0..other.sites.len()).collect();
+    turn(&mut order, seed);
+    other.sites = order.iter().map(|site| input.sites[*site].clone()).collect();
+    for (.., standings) in &mut other.workloads {
+        *standings = order.iter().map(|site| standings[*site]).collect();
+    }
+    turn(&mut other.workloads, seed / 2);
+    turn(&mut other.offers, seed / 3);
+    for site in &mut other.sites {
         turn(&mut site.machines, seed / 5);
         turn(&mut site.regions, seed / 7);
     }
     other
 }
 
+/// The answers by workload, with names for numbers: what must not depend on the order.
+fn told(input: &Input, solution: &Solution) -> Vec<String> {
+    let answer = |((workload, ..), answer): (&(WorkloadSpec, u32, Vec<Standing>), &Answer)| {
+        let place = |chosen: &Chosen| {
+            let datacenter = &input.sites[chosen.site].datacenter;
+            format!("{datacenter} {:?}", chosen.quote)
+        };
+        let places: Vec<String> = answer.placements.iter().map(place).collect();
+        format!("{} {:?} {places:?} {}", workload.name, answer.decision, answer.unplaced)
+    };
+    let mut told: Vec<String> = input.workloads.iter().zip(&solution.answers).map(answer).collect();
+    told.sort();
+    told
+}
+
 /// Whether every copy's place satisfies every constraint, and the machines can hold them.
 fn check_constraints(input: &Input, solution: &Solution) {
-    let (workload, copies, sites, offers) = input;
-    let problem = Problem { workload, copies: *copies, sites, now: Timestamp(1) };
-    let mut here: BTreeMap<&str, Vec<&kato_core::Quote>> = BTreeMap::new();
-    for chosen in &solution.placements {
-        here.entry(chosen.datacenter.as_str()).or_default().push(&chosen.quote);
-    }
-    for (name, quotes) in &here {
-        let site = sites.iter().find(|site| site.name.as_str() == *name).unwrap();
-        assert!(brute::allowed(&problem, site, site.copies));
-        assert!(workload.spread == Spread::None || quotes.len() == 1);
-        let bought = quotes.iter().filter(|quote| quote.source == Source::Buy).count();
-        assert!(bought <= site.machines_to_buy_max as usize);
-        for quote in quotes {
-            assert!(brute::runs_on(&problem, &quote.offer));
-            assert!(brute::affordable(&problem, quote.price_micros_per_hour));
-            if quote.source == Source::Buy {
-                assert!(
-                    offers.contains(&*quote.offer) && workload.request.fits(quote.offer.capacity)
-                );
-                let region = (quote.offer.provider.clone(), quote.offer.region.clone());
-                assert!(site.regions.contains(&region));
-            } else {
-                let same =
-                    quotes.iter().filter(|q| q.source == Source::Running && q.offer == quote.offer);
-                let machines = site.machines.iter().filter(|m| m.offer == quote.offer);
-                let free: Resources = machines.map(|machine| machine.free).sum();
-                let need: Resources = same.map(|_| workload.request).sum();
-                assert!(need.fits(free));
+    let mut loads: BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64)> = BTreeMap::new();
+    for ((workload, copies, standings), answer) in input.workloads.iter().zip(&solution.answers) {
+        assert_eq!(answer.placements.len() + answer.unplaced as usize, *copies as usize);
+        assert_eq!(answer.decision.candidates.len(), input.sites.len());
+        for chosen in &answer.placements {
+            let (site, quote) = (&input.sites[chosen.site], &chosen.quote);
+            assert!(brute::allowed(workload, site, standings[chosen.site]));
+            assert!(brute::runs_on(workload, &quote.offer));
+            let max = workload.price_micros_per_hour_max;
+            assert!(max.is_none_or(|max| quote.price_micros_per_hour <= max));
+            assert_eq!(quote.latency_micros_per_hour, brute::latency_price(workload, site));
+            let load = loads
+                .entry((chosen.site, chosen.on))
+                .or_insert_with(|| (Resources::NONE, Arc::clone(&quote.offer), 0));
+            assert_eq!(load.1, quote.offer);
+            load.0 = load.0 + workload.request;
+            load.2 += quote.adds_micros_per_hour.0;
+            let source =
+                if matches!(chosen.on, Host::Bought(_)) { Source::Buy } else { Source::Running };
+            assert_eq!(quote.source, source);
+        }
+        for (index, site) in input.sites.iter().enumerate() {
+            let here = answer.placements.iter().filter(|chosen| chosen.site == index).count();
+            assert!(workload.spread == Spread::None || here <= 1);
+            let mut candidates = answer.decision.candidates.iter();
+            let candidate = candidates.find(|c| c.datacenter == site.datacenter).unwrap();
+            match &candidate.verdict {
+                Verdict::Chosen(copies) => assert_eq!(*copies as usize, here),
+                Verdict::Costlier | Verdict::Refused(_) => assert_eq!(here, 0),
             }
         }
     }
-    for candidate in &solution.decision.candidates {
-        let chosen = here.get(candidate.datacenter.as_str()).map_or(0, Vec::len);
-        match &candidate.verdict {
-            Verdict::Chosen(copies) => assert_eq!(*copies as usize, chosen),
-            Verdict::Costlier | Verdict::Refused(_) => assert_eq!(chosen, 0),
-        }
+    for ((site, host), (load, offer, adds)) in &loads {
+        let site = &input.sites[*site];
+        let (free, price) = match host {
+            Host::Machine(machine) => {
+                let machine = &site.machines[*machine];
+                assert_eq!(machine.offer, *offer);
+                (machine.free, machine.adds)
+            }
+            Host::Bought(_) => {
+                assert!(input.offers.contains(offer));
+                let region = (offer.provider.clone(), offer.region.clone());
+                assert!(site.regions.contains(&region));
+                (offer.capacity, offer.price_micros_per_hour)
+            }
+        };
+        assert!(load.fits(free), "{load} on {free}");
+        // What the copies add is what the machine costs, rounded up for each of them.
+        assert!((price.0..=price.0 + 12).contains(adds), "{adds} of {price}");
+    }
+    for (index, site) in input.sites.iter().enumerate() {
+        let here =
+            loads.keys().filter(|(at, host)| *at == index && matches!(host, Host::Bought(_)));
+        assert!(here.count() <= site.machines_to_buy_max as usize);
     }
 }
 
+/// What all copies add to what is paid, and their latency.
+fn cost(input: &Input, answer: &Answer) -> MicroDollars {
+    let mut hosts: BTreeMap<(usize, Host), MicroDollars> = BTreeMap::new();
+    let mut latency = MicroDollars::ZERO;
+    for chosen in &answer.placements {
+        let adds = match chosen.on {
+            Host::Machine(machine) => input.sites[chosen.site].machines[machine].adds,
+            Host::Bought(_) => chosen.quote.offer.price_micros_per_hour,
+        };
+        hosts.insert((chosen.site, chosen.on), adds);
+        latency = latency + chosen.quote.latency_micros_per_hour;
+    }
+    hosts.into_values().sum::<MicroDollars>() + latency
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn every_constraint_is_respected(input in any_input()) {
-        let solution = solve(&input);
-        check_constraints(&input, &solution);
-        prop_assert_eq!(solution.placements.len() + solution.unplaced as usize, input.1 as usize);
-        prop_assert_eq!(solution.decision.candidates.len(), input.2.len());
+    fn every_constraint_is_respected(input in any_input(3)) {
+        check_constraints(&input, &input.solve());
     }
 
     #[test]
-    fn the_order_of_the_input_does_not_matter(input in any_input(), seed in 0usize..1_000) {
-        prop_assert_eq!(solve(&input), solve(&shuffled(&input, seed)));
+    fn the_order_of_the_input_does_not_matter(input in any_input(3), seed in 0usize..1_000) {
+        let other = shuffled(&input, seed);
+        prop_assert_eq!(told(&input, &input.solve()), told(&other, &other.solve()));
     }
 
     #[test]
-    fn no_assignment_is_cheaper(input in any_input()) {
-        let solution = solve(&input);
-        let (workload, copies, sites, offers) = &input;
-        let problem = Problem { workload, copies: *copies, sites, now: Timestamp(1) };
-        let total = solution.placements.iter().map(|c| c.quote.total_micros_per_hour()).sum();
-        let placed = copies - solution.unplaced;
-        prop_assert_eq!((placed, total), brute::best(&problem, &cheapest_zone(offers)));
+    fn no_assignment_is_cheaper(input in any_input(1)) {
+        let solution = input.solve();
+        let (workload, copies, standings) = &input.workloads[0];
+        let offers = cheapest_zone(&input.offers);
+        let sites = &input.sites;
+        let case = brute::Case { workload, sites, standings, offers: &offers };
+        let answer = &solution.answers[0];
+        let placed = copies - answer.unplaced;
+        prop_assert_eq!((placed, cost(&input, answer)), brute::best(&case, *copies));
     }
 }
 

@@ -60,21 +60,15 @@ pub(crate) fn offer(region: &str, kind: &str, micros: i64, market: Market) -> Of
 /// A datacenter with the region of its own name, without machines, that may buy two.
 pub(crate) fn site(name: &str, at: &str) -> Site {
     Site {
-        name: name.parse().unwrap(),
-        at: at.parse().unwrap(),
         regions: vec![("ec2".parse().unwrap(), name.parse().unwrap())],
-        available: true,
-        refused: false,
-        machines: Vec::new(),
         machines_to_buy_max: 2,
-        copies: 0,
-        home: false,
+        ..Site::new(name.parse().unwrap(), "cell-1".parse().unwrap(), at.parse().unwrap())
     }
 }
 
-/// A machine with all of it free.
+/// A machine with all of it free, which is paid for anyway.
 pub(crate) fn room(offer: Offer) -> Room {
-    Room { free: offer.capacity, offer: Arc::new(offer), in_use: false }
+    Room { adds: MicroDollars::ZERO, ..Room::whole(Arc::new(offer)) }
 }
 
 /// The text of `../shared/data/NAME`, from the workspace's root. Where it is not: a line that says

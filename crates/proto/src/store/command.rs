@@ -193,6 +193,11 @@ fn machines(stored: &[String]) -> Result<Vec<MachineId>, NameError> {
     stored.iter().map(|machine| machine.parse()).collect()
 }
 
+/// An instance's name; none where it is empty.
+fn instance(stored: String) -> Result<Option<InstanceId>, NameError> {
+    Some(stored).filter(|name| !name.is_empty()).map(|name| name.parse()).transpose()
+}
+
 fn targets(stored: Vec<pb::Target>) -> Result<Vec<Target>, InvalidMessage> {
     stored.into_iter().map(TryInto::try_into).collect()
 }
@@ -254,6 +259,7 @@ impl From<&Target> for pb::Target {
             epoch: target.epoch.map(|epoch| epoch.0),
             cell: target.cell.to_string(),
             quote: Some((&target.quote).into()),
+            with: target.with.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -267,6 +273,7 @@ impl TryFrom<pb::Target> for Target {
             epoch: stored.epoch.map(Revision),
             cell: stored.cell.parse().field("target.cell")?,
             quote: stored.quote.field("target.quote")?.try_into()?,
+            with: instance(stored.with).field("target.with")?,
         })
     }
 }

@@ -15,6 +15,9 @@ impl From<&Quote> for pb::Quote {
             source: pb::Source::from(quote.source).into(),
             price_micros_per_hour: quote.price_micros_per_hour.0,
             latency_micros_per_hour: quote.latency_micros_per_hour.0,
+            adds_micros_per_hour: Some(quote.adds_micros_per_hour)
+                .filter(|adds| *adds != quote.price_micros_per_hour)
+                .map(|adds| adds.0),
         }
     }
 }
@@ -28,6 +31,9 @@ impl TryFrom<pb::Quote> for Quote {
             offer: Arc::new(stored.offer.field("quote.offer")?.try_into()?),
             price_micros_per_hour: MicroDollars(stored.price_micros_per_hour),
             latency_micros_per_hour: MicroDollars(stored.latency_micros_per_hour),
+            adds_micros_per_hour: MicroDollars(
+                stored.adds_micros_per_hour.unwrap_or(stored.price_micros_per_hour),
+            ),
         })
     }
 }
@@ -69,6 +75,7 @@ impl From<&Candidate> for pb::Candidate {
             latency_us: candidate.latency_us,
             quote: candidate.quote.as_ref().map(Into::into),
             verdict: Some(verdict),
+            cell: candidate.cell.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -83,7 +90,9 @@ impl TryFrom<pb::Candidate> for Candidate {
             Stored::Costlier(_) => Verdict::Costlier,
             Stored::Refused(refusal) => Verdict::Refused(refusal.try_into()?),
         };
+        let cell = Some(stored.cell).filter(|cell| !cell.is_empty());
         Ok(Self {
+            cell: cell.map(|cell| cell.parse()).transpose().field("candidate.cell")?,
             datacenter: stored.datacenter.parse().field("candidate.datacenter")?,
             latency_us: stored.latency_us,
             quote: stored.quote.map(TryInto::try_into).transpose()?,

@@ -35,7 +35,7 @@ numbers! {
     SpotPolicy <-> SpotPolicy, "spot" { Allowed = Allowed, Required = Required, Never = Never }
     Spread <-> Spread, "spread" { None = None, Datacenter = Datacenter }
     Failover <-> Failover, "failover" { Auto = Auto, Never = Never }
-    Source <-> Source, "source" { Running = Running, Buy = Buy }
+    Source <-> Source, "source" { Running = Running, Shared = Shared, Buy = Buy }
 }
 
 /// A stored number as a value of the pure enumeration `T`.

@@ -90,12 +90,16 @@ fn offer() -> impl Strategy<Value = Arc<Offer>> {
 }
 
 fn quote() -> impl Strategy<Value = Quote> {
-    (offer(), select(vec![Source::Running, Source::Buy]), money(), money()).prop_map(
-        |(offer, source, price_micros_per_hour, latency_micros_per_hour)| Quote {
-            offer,
-            source,
-            price_micros_per_hour,
-            latency_micros_per_hour,
+    let source = select(vec![Source::Running, Source::Shared, Source::Buy]);
+    (offer(), source, money(), money(), money()).prop_map(
+        |(offer, source, price_micros_per_hour, adds_micros_per_hour, latency_micros_per_hour)| {
+            Quote {
+                offer,
+                source,
+                price_micros_per_hour,
+                adds_micros_per_hour,
+                latency_micros_per_hour,
+            }
         },
     )
 }
@@ -127,9 +131,11 @@ fn decision() -> impl Strategy<Value = Arc<Decision>> {
         Just(Verdict::Costlier),
         refusal().prop_map(Verdict::Refused),
     ];
-    let candidate = (name(), option::of(any::<u32>()), option::of(quote()), verdict).prop_map(
-        |(datacenter, latency_us, quote, verdict)| Candidate {
+    let place = (name(), option::of(name()));
+    let candidate = (place, option::of(any::<u32>()), option::of(quote()), verdict).prop_map(
+        |((datacenter, cell), latency_us, quote, verdict)| Candidate {
             datacenter,
+            cell,
             latency_us,
             quote,
             verdict,
@@ -204,8 +210,8 @@ fn workload() -> impl Strategy<Value = Arc<WorkloadSpec>> {
 }
 
 fn target() -> impl Strategy<Value = Target> {
-    (any::<u32>(), option::of(revision()), cell(), quote())
-        .prop_map(|(number, epoch, cell, quote)| Target { number, epoch, cell, quote })
+    (any::<u32>(), option::of(revision()), cell(), quote(), option::of(instance_id()))
+        .prop_map(|(number, epoch, cell, quote, with)| Target { number, epoch, cell, quote, with })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {

@@ -83,7 +83,7 @@ fn newer_versions_and_unknown_numbers_are_refused() {
         ("spot", |s| spec(s).spot = 4),
         ("spread", |s| spec(s).spread = 3),
         ("failover", |s| spec(s).failover = 3),
-        ("quote.source", |s| placement(s).quote.as_mut().unwrap().source = 3),
+        ("quote.source", |s| placement(s).quote.as_mut().unwrap().source = 4),
         ("event.kind", |s| s.events[0].kind = 1_000),
         ("instance.decision", |s| placement(s).decision = 1_000),
     ];

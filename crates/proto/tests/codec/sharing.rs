@@ -56,6 +56,7 @@ fn placement(decision: Arc<Decision>) -> Placement {
             offer: Arc::new(offer),
             source: Source::Running,
             price_micros_per_hour: MicroDollars(4_560),
+            adds_micros_per_hour: MicroDollars(4_560),
             latency_micros_per_hour: MicroDollars(0),
         },
         decision,

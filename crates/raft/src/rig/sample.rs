@@ -103,6 +103,7 @@ fn quote(offer: &Arc<Offer>) -> Quote {
         offer: Arc::clone(offer),
         source: Source::Running,
         price_micros_per_hour: MicroDollars(5_796),
+        adds_micros_per_hour: MicroDollars(5_796),
         latency_micros_per_hour: MicroDollars(1_250),
     }
 }
@@ -147,6 +148,7 @@ fn workload(group: u32, count: u32) -> Workload {
 fn decision(offers: &[Arc<Offer>]) -> Decision {
     let candidate = |(label, offer): (&&str, &Arc<Offer>)| Candidate {
         datacenter: name(label),
+        cell: None,
         latency_us: Some(12_000),
         quote: Some(quote(offer)),
         verdict: Verdict::Costlier,

@@ -251,3 +251,70 @@ fn a_machine_whose_agent_is_back_keeps_its_instances() {
     report.machines.get_mut(&second).unwrap().connected = false;
     assert!(!decide(&world.planner(), &reports, NOW).is_empty(), "the other machine is lost");
 }
+
+/// Copies that need new machines share them, those of several workloads too, and the mesh orders no more than that.
+#[test]
+fn what_is_bought_is_shared() {
+    let mut world = World::new();
+    world.sell();
+    // Nothing is left in dub, where two machines may be bought.
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    world.put(&spec("web", "Count=3\nCPU=500m\nDatacenters=dub\n"));
+    let orders = |world: &World| world.state.orders.keys().copied().collect::<Vec<_>>();
+    let [order] = orders(&world)[..] else { panic!("{:?}", world.state.orders) };
+    // Room on what is on order is used before more is bought.
+    world.put(&spec("api", "CPU=500m\nDatacenters=dub\n"));
+    assert_eq!(orders(&world), [order]);
+    let waits_for = |world: &World, id: &str| {
+        world.state.instances[&instance(id)].placement.as_ref().and_then(|p| p.order)
+    };
+    for id in ["web@1", "web@2", "web@3", "api@1"] {
+        assert_eq!(waits_for(&world, id), Some(order), "{id}");
+    }
+    world.put(&spec("db", "CPU=500m\nDatacenters=dub\n"));
+    assert_eq!(orders(&world).len(), 2, "the first one is full");
+    // It joins, and takes all who waited for it.
+    let mut joined = world.state.machines[&super::fixture::machine("dub", 1)].spec.clone();
+    (joined.id, joined.order) = (super::fixture::machine("dub", 3), Some(order));
+    world.run(Command::JoinMachine(joined));
+    world.bind();
+    for id in ["web@1", "web@2", "web@3", "api@1"] {
+        let machine = world.state.instances[&instance(id)].placement.clone().unwrap().machine;
+        assert_eq!(machine, Some(super::fixture::machine("dub", 3)), "{id}");
+    }
+}
+
+/// What waited for a machine that is not to be had is placed elsewhere, all of it.
+#[test]
+fn a_failed_order_moves_all_who_share_it() {
+    let mut world = World::new();
+    world.sell();
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    world.put(&spec("web", "Count=3\nCPU=500m\nNear=53,-6\n"));
+    let order = *world.state.orders.keys().next().unwrap();
+    let reason = "sold out".to_owned();
+    world.run(Command::FailOrder { order, reason, retry_after_ms: 30_000 });
+    for number in 1..=3 {
+        let id = instance(&format!("web@{number}"));
+        assert_eq!(world.state.instances[&id].placement, None, "{id}");
+    }
+    for command in decided(&world) {
+        world.run(command);
+    }
+    for number in 1..=3 {
+        assert_eq!(world.site_of(&format!("web@{number}")).unwrap(), "ewr");
+    }
+}
+
+/// A mesh that was not raised yet has no word for a machine that several wait for: the others wait until it has joined.
+#[test]
+fn an_older_mesh_waits_with_what_would_share() {
+    let mut world = World::new();
+    world.sell();
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    world.state.version = kato_core::version::WITH_SHARES - 1;
+    world.put(&spec("web", "Count=3\nCPU=500m\nDatacenters=dub\n"));
+    assert_eq!(world.state.orders.len(), 1);
+    let placed = |id: &str| world.state.instances[&instance(id)].placement.is_some();
+    assert_eq!(["web@1", "web@2", "web@3"].map(placed), [true, false, false]);
+}

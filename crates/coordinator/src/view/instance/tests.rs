@@ -57,6 +57,7 @@ impl World {
                 offer: offer("eu-west-1", 91_200),
                 source: Source::Buy,
                 price_micros_per_hour: MicroDollars(91_200),
+                adds_micros_per_hour: MicroDollars(91_200),
                 latency_micros_per_hour: MicroDollars(0),
             },
             decision: decision(),

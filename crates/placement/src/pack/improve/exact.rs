@@ -5,7 +5,7 @@ use kato_core::{Market, Resources, SpotPolicy};
 
 use super::super::cover::NEVER;
 use super::super::sequence::Sequence;
-use super::super::yard::Yard;
+use super::super::yard::{Yard, fine};
 use crate::catalogue::admits;
 
 /// Machines that run among them.
@@ -71,7 +71,7 @@ fn empty_some(
             }
         }
         let pairs = |(_, copies): &(usize, u32)| u64::from(copies + 1) * u64::from(copies + 2) / 2;
-        let limited = with.iter().any(|(item, _)| yard.items[*item].per_site_max < u32::MAX);
+        let limited = with.iter().any(|(item, _)| yard.items[*item].is_limited());
         if !limited && with.iter().map(pairs).product::<u64>() <= steps {
             load = with;
             chosen.push((site, bin));
@@ -137,10 +137,10 @@ impl Contents {
             for site in 0..yard.layout.bins.len() {
                 let beside = load
                     .iter()
-                    .map(|(item, copies)| Some(yard.items[*item].at[site]?.0 * i64::from(*copies)));
+                    .map(|(item, copies)| Some(yard.items[*item].at[site]? * i64::from(*copies)));
                 let Some(beside) = beside.sum::<Option<i64>>() else { continue };
                 let Some(offer) = yard.cheapest_for(site, request, policy) else { continue };
-                let found = (offer.price_micros_per_hour.0 + beside, site, policy);
+                let found = (fine(offer) + beside, site, policy);
                 if best.is_none_or(|best: (i64, usize, SpotPolicy)| found.0 < best.0) {
                     best = Some(found);
                 }

@@ -7,7 +7,7 @@ use kato_core::{Market, Resources, SpotPolicy};
 
 use super::super::bin::Bin;
 use super::super::sequence::Sequence;
-use super::super::yard::Yard;
+use super::super::yard::{Yard, fine};
 use crate::catalogue::admits;
 
 /// A machine that may go, and what it would save.
@@ -45,7 +45,7 @@ pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
         request = request + candidate.request;
         saves += candidate.saves;
         let Some(offer) = yard.cheapest_for(site, request, policy) else { break };
-        best = best.max((saves - offer.price_micros_per_hour.0, count));
+        best = best.max((saves - fine(offer), count));
     }
     let (gain, count) = best;
     if gain <= 0 {
@@ -61,9 +61,9 @@ fn candidates(yard: &Yard, to: usize, market: Market) -> Vec<Candidate> {
         let mut candidate = Candidate { site, bin, request: Resources::NONE, saves: found.cost() };
         for (item, copies) in &found.load {
             let item = &yard.items[*item];
-            let here = item.at[site]?.0;
-            let there = item.at[to]?.0;
-            if !admits(item.spot, market) || item.per_site_max < u32::MAX {
+            let here = item.at[site]?;
+            let there = item.at[to]?;
+            if !admits(item.spot, market) || item.is_limited() {
                 return None;
             }
             candidate.request = candidate.request + item.request.times(*copies);

@@ -1,0 +1,93 @@
+//! What was packed, told by item: what its copies are on, and what another one would cost.
+
+use std::sync::Arc;
+
+use kato_core::{MicroDollars, Offer};
+
+use super::bin::{Bin, may_run, suits};
+use super::yard::Yard;
+use super::{FINE, share_of_price};
+
+/// Copies of one item on one machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use<'a> {
+    /// The site, by index.
+    pub(crate) site: usize,
+    /// Which of the site's machines it is; none where it is bought.
+    pub(crate) machine: Option<usize>,
+    /// Numbers the machines that are bought.
+    pub(crate) number: usize,
+    /// What the machine is.
+    pub(crate) offer: &'a Arc<Offer>,
+    /// How many copies are on it.
+    pub(crate) copies: u32,
+    /// The price of each.
+    pub(crate) price: MicroDollars,
+    /// What each adds to what is paid.
+    pub(crate) adds: MicroDollars,
+}
+
+impl Yard<'_> {
+    /// What the copies of each item are on.
+    pub(crate) fn uses(&self) -> Vec<Vec<Use<'_>>> {
+        let mut uses: Vec<Vec<Use>> = self.items.iter().map(|_| Vec::new()).collect();
+        let mut number = 0;
+        for (site, bins) in self.layout.bins.iter().enumerate() {
+            for bin in bins.iter().filter(|bin| !bin.load.is_empty()) {
+                for (item, copies) in &bin.load {
+                    let one = self.one_on(site, bin, *item);
+                    uses[*item].push(Use { copies: *copies, number, ..one });
+                }
+                number += usize::from(bin.machine.is_none());
+            }
+        }
+        uses
+    }
+
+    /// What another copy of an item would be on at a site, and for how much, at any price: where its own limit allows
+    /// it, where it adds least, at the lowest price.
+    pub(crate) fn one_more(&self, item: usize, site: usize) -> Option<Use<'_>> {
+        let wanted = &self.items[item];
+        let room = |bin: &&Bin| may_run(wanted, &bin.offer) && wanted.request.fits(bin.free);
+        let bins = self.layout.bins[site].iter().filter(room);
+        let there = bins.map(|bin| {
+            let adds = MicroDollars(if bin.is_open() { 0 } else { bin.price / FINE });
+            let price = match bin.machine {
+                Some(_) => share_of_price(wanted.request, &bin.offer),
+                None => bin.part_for(wanted.request, bin.weight(wanted.request), self.items),
+            };
+            (!suits(wanted, bin, self.items), adds, price, bin)
+        });
+        let there = there.min_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+        let there = there.map(|(dear, adds, price, bin)| {
+            let (machine, offer) = (bin.machine, &bin.offer);
+            (dear, Use { site, machine, number: 0, offer, copies: 1, price, adds })
+        });
+        let bought = self.cheapest(site, item, 1).filter(|_| self.may_buy(site) > 0).map(|offer| {
+            let price = offer.price_micros_per_hour;
+            let dear = wanted.price_max.is_some_and(|max| price > max);
+            let machine = None;
+            (dear, Use { site, machine, number: 0, offer, copies: 1, price, adds: price })
+        });
+        // The first of equals: what is there before what is bought.
+        let both = there.into_iter().chain(bought);
+        both.min_by_key(|(dear, used)| (*dear, used.adds, used.machine.is_none())).map(|(_, u)| u)
+    }
+
+    /// Whether anything that is on sale at a site would take a copy of an item, at any price.
+    pub(crate) fn sells(&self, item: usize, site: usize) -> bool {
+        self.cheapest(site, item, 1).is_some()
+    }
+
+    /// A copy of an item on a machine that it is on.
+    fn one_on<'b>(&'b self, site: usize, bin: &'b Bin, item: usize) -> Use<'b> {
+        let request = self.items[item].request;
+        let part = || bin.part_for(request, 0, self.items);
+        let (price, adds) = match (bin.machine, bin.price) {
+            (Some(_), 0) => (share_of_price(request, &bin.offer), MicroDollars::ZERO),
+            (Some(_), _) => (share_of_price(request, &bin.offer), part()),
+            (None, _) => (part(), part()),
+        };
+        Use { site, machine: bin.machine, number: 0, offer: &bin.offer, copies: 1, price, adds }
+    }
+}
