@@ -14,7 +14,7 @@ fn what_fits_no_machine_buys_one() {
     let file = mesh.file("big.service", &text);
     let began = now();
     let applied = mesh.kato(&["apply", "-y", &file]).code(0);
-    assert!(applied.out.contains(", 1 machine to buy\n"), "{applied:?}");
+    assert!(applied.out.contains(" for 1 machine to buy\n"), "{applied:?}");
     let instance = mesh.running("big").remove(0);
     figure("from a wish to running on a machine that was bought", now().saturating_sub(began));
 

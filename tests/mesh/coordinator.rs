@@ -58,6 +58,8 @@ fn config(directory: &Path, address: String) -> Result<Config> {
         member: 1,
         members: BTreeMap::from([(1, member)]),
         datacenter: DatacenterSpec {
+            country: None,
+            labels: [].into(),
             name: "dub".parse()?,
             location: Coordinates::from_degrees(53.4, -6.3)?,
             address: address.clone(),

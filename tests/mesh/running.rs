@@ -42,6 +42,8 @@ pub(crate) async fn start(
         member: id,
         members: site.founders()?,
         datacenter: DatacenterSpec {
+            country: None,
+            labels: [].into(),
             name: name.parse()?,
             location: Coordinates::from_degrees(53.4, -6.3)?,
             address: address.clone(),

@@ -13,6 +13,8 @@ use crate::node::{Node, PATIENCE};
 /// A write that counts: every one of another name makes a revision.
 pub(crate) fn register(name: &str, address: &str) -> Result<Vec<Command>> {
     Ok(vec![Command::RegisterDatacenter(DatacenterSpec {
+        country: None,
+        labels: [].into(),
         name: name.parse()?,
         location: Coordinates::from_degrees(53.4, -6.3)?,
         address: address.to_owned(),

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use kato_core::{CellName, CellSpec, Coordinates, DatacenterName, DatacenterSpec};
+use kato_core::{
+    CellName, CellSpec, Coordinates, Country, DatacenterName, DatacenterSpec, LABEL_BYTES_MAX,
+    LABELS_MAX, ProviderName, RegionName, is_label,
+};
 use kato_net::Domain;
 use kato_raft::{Member, NodeId, Timing};
 use serde::Deserialize;
@@ -115,6 +118,9 @@ struct File {
     advertise: Option<String>,
     data_dir: PathBuf,
     location: [f64; 2],
+    country: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     rtt_ms_max: Option<u64>,
     catalog: Option<PathBuf>,
     tls: Tls,
@@ -137,6 +143,9 @@ struct RegionFile {
 #[serde(deny_unknown_fields)]
 struct CellFile {
     machines_max: u32,
+    zone: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -186,18 +195,31 @@ impl Config {
         }
         let cell = |(name, cell): (&String, &CellFile)| {
             let name: CellName = name.parse().map_err(|error| wrong("cells")(&error))?;
-            Ok((name, CellSpec { machines_max: cell.machines_max }))
+            let labels = labels(&cell.labels).map_err(|text| ("cells", text))?;
+            let zone = cell.zone.clone();
+            if let Some(zone) = zone.as_deref().filter(|zone| !is_label(zone)) {
+                return Err(("cells", not_a_label("zone", zone)));
+            }
+            Ok((name, CellSpec { machines_max: cell.machines_max, zone, labels }))
         };
         let region = |region: &RegionFile| {
             let provider = region.provider.parse().map_err(|error| wrong("regions")(&error))?;
             let region = region.region.parse().map_err(|error| wrong("regions")(&error))?;
             Ok((provider, region))
         };
+        let regions: BTreeSet<(ProviderName, RegionName)> =
+            file.regions.iter().map(region).collect::<Result<_, _>>()?;
+        let country = match file.country {
+            Some(country) => Some(country.parse().map_err(|error: String| ("country", error))?),
+            None => common_country(&regions),
+        };
         let datacenter = DatacenterSpec {
             location,
             address: file.advertise.unwrap_or_else(|| members[&file.member].address.clone()),
-            regions: file.regions.iter().map(region).collect::<Result<BTreeSet<_>, _>>()?,
+            regions,
             cells: file.cells.iter().map(cell).collect::<Result<_, _>>()?,
+            country,
+            labels: labels(&file.labels).map_err(|text| ("labels", text))?,
             name,
         };
         Ok(Self {
@@ -232,6 +254,32 @@ impl Config {
             *path = base.join(&path);
         }
     }
+}
+
+/// The country of all regions, if each is known and they are in one.
+fn common_country(regions: &BTreeSet<(ProviderName, RegionName)>) -> Option<Country> {
+    let country = |(provider, region): &(ProviderName, RegionName)| {
+        kato_placement::regions::country(provider, region)
+    };
+    let first = country(regions.first()?)?;
+    regions.iter().all(|region| country(region) == Some(first)).then_some(first)
+}
+
+/// Labels that a workload can ask for in `Labels=`.
+fn labels(labels: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+    if labels.len() > LABELS_MAX {
+        return Err(format!("{} labels, {LABELS_MAX} at most", labels.len()));
+    }
+    match labels.iter().find(|(key, value)| !is_label(key) || !is_label(value)) {
+        Some((key, value)) => Err(not_a_label(key, value)),
+        None => Ok(labels.clone()),
+    }
+}
+
+fn not_a_label(key: &str, value: &str) -> String {
+    format!(
+        "{key} = \"{value}\": keys and values are 1 to {LABEL_BYTES_MAX} letters, digits and \"-\", \"_\", \".\", \"/\""
+    )
 }
 
 fn members(files: &[MemberFile]) -> Result<BTreeMap<NodeId, Member>, (&'static str, String)> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kato_core::version::WITH_SHARES;
 use kato_core::{
     Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars, Place, PutWorkload,
-    Quote, Revision, Source, State, Target, Timestamp, WorkloadName, WorkloadSpec,
+    Quote, Revision, Source, State, Target, Timestamp, Verdict, WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
@@ -70,7 +70,7 @@ impl Planner<'_> {
     pub(crate) fn all(&self, needs: &[Need]) -> Vec<Plan> {
         let sites = Sites::new(self, needs);
         let asks: Vec<Ask> = needs.iter().map(|need| sites.ask(need)).collect();
-        let problem = Problem { asks: &asks, sites: &sites.sites, now: self.now };
+        let problem = Problem { asks: &asks, sites: &sites.all, now: self.now };
         let solution = place(&problem, self.catalogue);
         let mut targets = Targets { state: self.state, sites: &sites, owners: BTreeMap::new() };
         let plan = |(need, answer): (&Need, Answer)| self.as_of_version(targets.plan(need, answer));
@@ -83,13 +83,16 @@ impl Planner<'_> {
         if self.state.version >= WITH_SHARES {
             return plan;
         }
-        let plain = |quote: &mut Quote| quote.adds_micros_per_hour = quote.price_micros_per_hour;
+        let as_before = |quote: &mut Quote| *quote = quote.clone().plain();
         plan.targets.retain(|target| target.with.is_none());
-        plan.targets.iter_mut().for_each(|target| plain(&mut target.quote));
+        plan.targets.iter_mut().for_each(|target| as_before(&mut target.quote));
         let decision = Arc::make_mut(&mut plan.decision);
         for candidate in &mut decision.candidates {
-            candidate.quote.iter_mut().for_each(plain);
+            candidate.quote.iter_mut().for_each(as_before);
             candidate.cell = None;
+            if let Verdict::Refused(refusal) = &mut candidate.verdict {
+                *refusal = refusal.clone().plain();
+            }
         }
         plan
     }
@@ -117,13 +120,10 @@ impl Targets<'_> {
         let Chosen { site, on, mut quote } = chosen;
         let with = match on {
             Host::Machine(machine) => self.sites.ordered_for(site, machine).cloned(),
-            Host::Bought(number) => match self.owners.get(&number) {
-                Some(owner) => Some(owner.clone()),
-                None => {
-                    self.owners.insert(number, id.clone());
-                    None
-                }
-            },
+            Host::Bought(number) => {
+                let owner = self.owners.entry(number).or_insert_with(|| id.clone());
+                (*owner != id).then(|| owner.clone())
+            }
         };
         if with.is_some() {
             quote.source = Source::Shared;
@@ -143,6 +143,11 @@ impl Plan {
     pub(crate) fn machines_to_buy(&self) -> u32 {
         let bought = self.targets.iter().filter(|target| target.quote.source == Source::Buy);
         u32::try_from(bought.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What its instances cost, an hour.
+    pub(crate) fn price(&self) -> MicroDollars {
+        self.targets.iter().map(|target| target.quote.price_micros_per_hour).sum()
     }
 
     /// What its instances add to what is paid, an hour.

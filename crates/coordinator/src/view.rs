@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance, Machine,
-    Market, Offer, Quote, Resources, Source, State, Timestamp, Verdict, Workload, WorkloadSpec,
+    Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance, Instead,
+    Machine, Market, Offer, Quote, Resources, Source, State, Timestamp, Verdict, Workload,
+    WorkloadSpec,
 };
-use kato_core::{Failover, MicroDollars, SpotPolicy, Spread};
+use kato_core::{Failover, Level, MicroDollars, Rules, SpotPolicy, Spread};
 use kato_proto::v1 as pb;
 
 use crate::brake::Brake;
@@ -88,6 +89,8 @@ impl Whole<'_> {
             instances: count(self.state.instances.values().filter(here).count()),
             silent_ms: self.silent(&spec.name).map(millis),
             served_by: datacenter.served_by().to_string(),
+            country: spec.country.map(|country| country.to_string()).unwrap_or_default(),
+            labels: spec.labels.clone(),
         }
     }
 
@@ -150,6 +153,8 @@ pub(crate) fn quote(quote: &Quote) -> pb::Quote {
         buy: quote.source == Source::Buy,
         shared: quote.source == Source::Shared,
         adds_micros_per_hour: quote.adds_micros_per_hour.0,
+        preference_micros_per_hour: quote.preference_micros_per_hour.0,
+        moving_micros_per_hour: quote.moving_micros_per_hour.0,
         price_micros_per_hour: quote.price_micros_per_hour.0,
         latency_micros_per_hour: quote.latency_micros_per_hour.0,
         total_micros_per_hour: quote.total_micros_per_hour().0,
@@ -157,19 +162,30 @@ pub(crate) fn quote(quote: &Quote) -> pb::Quote {
 }
 
 pub(crate) fn decision(decision: &Decision) -> pb::Decision {
-    let candidate = |candidate: &Candidate| pb::Candidate {
-        datacenter: candidate.datacenter.to_string(),
-        cell: candidate.cell.as_ref().map(ToString::to_string).unwrap_or_default(),
-        latency_us: candidate.latency_us,
-        quote: candidate.quote.as_ref().map(quote),
-        chosen: match candidate.verdict {
-            Verdict::Chosen(count) => count,
-            _ => 0,
-        },
-        refusal: match &candidate.verdict {
-            Verdict::Refused(refusal) => refusal.to_string(),
-            _ => String::new(),
-        },
+    let candidate = |candidate: &Candidate| {
+        let instead = decision.instead(candidate);
+        pb::Candidate {
+            datacenter: candidate.datacenter.to_string(),
+            cell: candidate.cell.as_ref().map(ToString::to_string).unwrap_or_default(),
+            latency_us: candidate.latency_us,
+            quote: candidate.quote.as_ref().map(quote),
+            chosen: match candidate.verdict {
+                Verdict::Chosen(count) => count,
+                _ => 0,
+            },
+            refusal: match &candidate.verdict {
+                Verdict::Refused(refusal) => refusal.to_string(),
+                _ => String::new(),
+            },
+            chosen_at_micros_per_hour: match instead {
+                Some(Instead::AtPrice(price)) => Some(price.0),
+                _ => None,
+            },
+            chosen_nearer_us: match instead {
+                Some(Instead::Nearer { us }) => Some(us),
+                _ => None,
+            },
+        }
     };
     pb::Decision {
         at_unix_ms: decision.at.0,
@@ -195,9 +211,11 @@ pub(crate) fn spec(spec: &WorkloadSpec) -> pb::WorkloadSpec {
         SpotPolicy::Required => pb::SpotPolicy::Required,
         SpotPolicy::Never => pb::SpotPolicy::Never,
     };
-    let spread = match spec.spread {
-        Spread::None => pb::Spread::None,
-        Spread::Datacenter => pb::Spread::Datacenter,
+    let one_in_each = Spread::one_in_each(Level::Datacenter);
+    let spread = if spec.rules.spreads.contains(&one_in_each) {
+        pb::Spread::Datacenter
+    } else {
+        pb::Spread::None
     };
     let failover = match spec.failover {
         Failover::Auto => pb::Failover::Auto,
@@ -225,5 +243,24 @@ pub(crate) fn spec(spec: &WorkloadSpec) -> pb::WorkloadSpec {
         failover: failover.into(),
         ports: spec.ports.iter().map(ToString::to_string).collect(),
         latency_price_micros_per_ms_hour: Some(latency_price),
+        rules: Some(rules(&spec.rules)).filter(|rules| *rules != pb::Rules::default()),
+    }
+}
+
+fn rules(rules: &Rules) -> pb::Rules {
+    fn shown<T: ToString>(all: impl IntoIterator<Item = T>) -> Vec<String> {
+        all.into_iter().map(|one| one.to_string()).collect()
+    }
+    let one_in_each = Spread::one_in_each(Level::Datacenter);
+    pb::Rules {
+        arches: shown(&rules.arches),
+        providers: shown(&rules.providers),
+        countries: shown(&rules.countries),
+        continents: shown(&rules.continents),
+        labels: rules.labels.clone(),
+        latency_percentile: rules.latency_percentile,
+        price_age_s_max: rules.price_age_s_max,
+        spreads: shown(rules.spreads.iter().filter(|spread| **spread != one_in_each)),
+        preferences: shown(&rules.preferences),
     }
 }

@@ -1,11 +1,13 @@
 //! Why an instance runs where it runs: kept with the placement, so that the question can be answered
 //! later.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    CellName, DatacenterName, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp,
+    Arch, CellName, Country, DatacenterName, Level, Market, MicroDollars, Offer, ProviderName,
+    Resources, SpotPolicy, Timestamp,
 };
 
 /// One choice among all datacenters, with what was known then.
@@ -17,6 +19,36 @@ pub struct Decision {
     pub latency_price_micros_per_ms_hour: MicroDollars,
     /// Every datacenter, the cheapest feasible one first, then those that a filter removed, by name.
     pub candidates: Vec<Candidate>,
+}
+
+/// What would have had to be otherwise for a candidate to be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// The whole machine would have had to cost no more than this an hour.
+    AtPrice(MicroDollars),
+    /// No price would do: it would have had to be this much nearer to the demand.
+    Nearer {
+        /// Microseconds of the mean round-trip time.
+        us: u32,
+    },
+}
+
+impl Decision {
+    /// What would have had to be otherwise, all else being as it was, for a copy to be in a cell that would do instead of the
+    /// dearest place that was chosen. None where it was chosen or refused, or nothing was chosen at all.
+    pub fn instead(&self, candidate: &Candidate) -> Option<Instead> {
+        let quote = candidate.quote.as_ref().filter(|_| candidate.verdict == Verdict::Costlier)?;
+        let chosen = self.candidates.iter().filter(|c| matches!(c.verdict, Verdict::Chosen(_)));
+        let totals = chosen.filter_map(|c| Some(c.quote.as_ref()?.total_micros_per_hour()));
+        let over = quote.total_micros_per_hour() - totals.max()?;
+        let price = quote.adds_micros_per_hour - over;
+        if quote.adds_micros_per_hour > MicroDollars::ZERO && price > MicroDollars::ZERO {
+            return Some(Instead::AtPrice(price));
+        }
+        let us = over.0.saturating_mul(1_000).checked_div(self.latency_price_micros_per_ms_hour.0);
+        let us = u32::try_from(us?).ok().filter(|us| *us > 0)?;
+        (us <= candidate.latency_us?).then_some(Instead::Nearer { us })
+    }
 }
 
 impl fmt::Display for Decision {
@@ -72,12 +104,30 @@ pub struct Quote {
     pub adds_micros_per_hour: MicroDollars,
     /// What its latency costs.
     pub latency_micros_per_hour: MicroDollars,
+    /// What is preferred to it is worth so much more.
+    pub preference_micros_per_hour: MicroDollars,
+    /// What moving there costs, by the hour of an expected stay.
+    pub moving_micros_per_hour: MicroDollars,
 }
 
 impl Quote {
-    /// The objective: what it adds to what is paid, and priced latency.
+    /// The same as meshes before version 7 have it.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            adds_micros_per_hour: self.price_micros_per_hour,
+            preference_micros_per_hour: MicroDollars::ZERO,
+            moving_micros_per_hour: MicroDollars::ZERO,
+            ..self
+        }
+    }
+
+    /// The objective: what it adds to what is paid, priced latency, preferences that are not met, and what moving costs.
     pub fn total_micros_per_hour(&self) -> MicroDollars {
-        self.adds_micros_per_hour + self.latency_micros_per_hour
+        self.adds_micros_per_hour
+            + self.latency_micros_per_hour
+            + self.preference_micros_per_hour
+            + self.moving_micros_per_hour
     }
 }
 
@@ -110,21 +160,50 @@ pub enum Refusal {
     NotAllowed,
     /// Its machines are suspended or it is lost.
     Unavailable,
-    /// The farthest place of demand is farther than `MaxLatency=`, in microseconds.
+    /// It is in none of `Countries=` and `Continents=`, or does not say where it is.
+    Country(Option<Country>),
+    /// It is not labelled as `Labels=` asks.
+    Label {
+        /// The label's key.
+        key: String,
+        /// The value that is asked for.
+        wants: String,
+        /// The value that it has.
+        has: Option<String>,
+    },
+    /// Its users are farther than `MaxLatency=`.
     TooFar {
-        /// Estimated round-trip time from the farthest place.
+        /// Estimated round-trip time from the farthest place of demand that counts.
         latency_us: u32,
         /// `MaxLatency=`.
         latency_ms_max: u32,
+        /// The share of the demand that counts, in percent, if that is not all of it.
+        percentile: Option<u32>,
     },
-    /// `Spread=datacenter`, and a copy is there.
-    Spread,
+    /// As many copies are together with it as `Spread=` allows.
+    Spread {
+        /// What together means.
+        over: Level,
+        /// The most that may be.
+        most: u32,
+    },
     /// Nothing that its regions sell is large enough, in the markets that `Spot=` admits.
     NoOffer {
         /// What was asked for.
         request: Resources,
         /// Where it was looked for.
         spot: SpotPolicy,
+        /// Which processors would do; empty: `x86_64`.
+        arches: BTreeSet<Arch>,
+        /// Whose offers would do; empty: anybody's.
+        providers: BTreeSet<ProviderName>,
+    },
+    /// What is on sale there was priced too long ago.
+    Stale {
+        /// How old the newest price is, in seconds.
+        age_s: u64,
+        /// `MaxPriceAge=`.
+        age_s_max: u64,
     },
     /// The cheapest thing that would do costs more than `MaxPrice=`.
     TooExpensive {
@@ -134,9 +213,38 @@ pub enum Refusal {
         max_micros_per_hour: MicroDollars,
     },
     /// No machine has room, and the cell may not buy another.
-    NoRoom,
+    NoRoom {
+        /// What the machine that comes nearest lacks, if one would do at all.
+        lacks: Option<Resources>,
+    },
     /// The datacenter's coordinator said lately that it has no room.
     RefusedByCell,
+}
+
+impl Refusal {
+    /// Whether it says something that meshes before version 7 have no word for.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        *self != self.clone().plain()
+            || matches!(self, Self::Country(_) | Self::Label { .. } | Self::Stale { .. })
+    }
+
+    /// The same as those meshes have it, where they do.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        match self {
+            Self::TooFar { latency_us, latency_ms_max, .. } => {
+                Self::TooFar { latency_us, latency_ms_max, percentile: None }
+            }
+            Self::Spread { .. } => Self::Spread { over: Level::Datacenter, most: 1 },
+            Self::NoOffer { request, spot, .. } => {
+                let (arches, providers) = (BTreeSet::new(), BTreeSet::new());
+                Self::NoOffer { request, spot, arches, providers }
+            }
+            Self::NoRoom { .. } => Self::NoRoom { lacks: None },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -144,26 +252,78 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotAllowed => f.write_str("Datacenters= does not name it"),
             Self::Unavailable => f.write_str("lost, suspended or silent"),
-            Self::TooFar { latency_us, latency_ms_max } => write!(
-                f,
-                "{:.0} ms from the farthest users, MaxLatency={latency_ms_max}ms",
-                f64::from(*latency_us) / 1e3
+            Self::Country(None) => f.write_str(
+                "does not say in which country it is: set country= in its configuration",
             ),
-            Self::Spread => f.write_str("has a copy already, Spread=datacenter"),
-            Self::NoOffer { request, spot } => {
+            Self::Country(Some(country)) => {
+                write!(f, "in {country} ({}), not where the data may be", country.continent())
+            }
+            Self::Label { key, wants, has: None } => write!(f, "not labelled {key}={wants}"),
+            Self::Label { key, wants, has: Some(has) } => {
+                write!(f, "labelled {key}={has}, not {key}={wants}")
+            }
+            Self::TooFar { latency_us, latency_ms_max, percentile } => {
+                let over = latency_us.saturating_sub(latency_ms_max * 1_000);
+                let from = match percentile {
+                    None => "from the farthest users".to_owned(),
+                    Some(percent) => format!("from {percent} % of the users"),
+                };
+                let ms = |us: u32| f64::from(us) / 1e3;
+                write!(
+                    f,
+                    "{:.0} ms {from}, {:.0} ms over MaxLatency={latency_ms_max}ms",
+                    ms(*latency_us),
+                    ms(over).max(1.0)
+                )
+            }
+            Self::Spread { over, most: 1 } => write!(f, "has a copy already, Spread={over}"),
+            Self::Spread { over, most } => {
+                write!(f, "has {most} copies already, the most of Spread={over}")
+            }
+            Self::NoOffer { request, spot, arches, providers } => {
                 let market = match spot {
                     SpotPolicy::Never => format!("{} ", Market::OnDemand),
                     SpotPolicy::Required => format!("{} ", Market::Spot),
                     SpotPolicy::Allowed => String::new(),
                 };
-                write!(f, "no {market}offer has {request}")
+                let arches = joined(arches, " or ");
+                let arches = if arches.is_empty() { arches } else { format!("{arches} ") };
+                let providers = joined(providers, " or ");
+                let of = if providers.is_empty() { providers } else { format!("of {providers} ") };
+                write!(f, "no {market}{arches}offer {of}has {request}")
+            }
+            Self::Stale { age_s, age_s_max } => {
+                write!(f, "its prices are {} old, MaxPriceAge={}", span(*age_s), span(*age_s_max))
             }
             Self::TooExpensive { price_micros_per_hour, max_micros_per_hour } => write!(
                 f,
-                "costs {price_micros_per_hour}/h at least, MaxPrice={max_micros_per_hour}"
+                "costs {price_micros_per_hour}/h at least, {} over MaxPrice={max_micros_per_hour}",
+                *price_micros_per_hour - *max_micros_per_hour
             ),
-            Self::NoRoom => f.write_str("no machine has room, and the cell may buy no more"),
+            Self::NoRoom { lacks: None } => {
+                f.write_str("no machine has room, and the cell may buy no more")
+            }
+            Self::NoRoom { lacks: Some(lacks) } => {
+                write!(
+                    f,
+                    "no machine has room, the nearest lacks {lacks}, and the cell may buy no more"
+                )
+            }
             Self::RefusedByCell => f.write_str("its coordinator found no room a moment ago"),
         }
+    }
+}
+
+fn joined<T: fmt::Display>(all: &BTreeSet<T>, between: &str) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+}
+
+/// Seconds as people write them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}min", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod command;
+mod country;
 mod decision;
 mod event;
 mod flaw;
@@ -18,6 +19,7 @@ mod name;
 mod offer;
 mod resources;
 mod restore;
+mod rules;
 mod state;
 mod time;
 mod timing;
@@ -27,7 +29,8 @@ mod workload;
 
 pub use apply::ATTEMPTS_MAX;
 pub use command::{Applied, Batch, Command, Place, PutWorkload, Rejection, RejectionKind, Target};
-pub use decision::{Candidate, Decision, Quote, Refusal, Source, Verdict};
+pub use country::{Continent, Country};
+pub use decision::{Candidate, Decision, Instead, Quote, Refusal, Source, Verdict};
 pub use event::{Event, EventKind};
 pub use flaw::{Flaw, UnknownFlaw};
 pub use geo::{Coordinates, CoordinatesError};
@@ -39,6 +42,10 @@ pub use name::{
 };
 pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
+pub use rules::{
+    LABEL_BYTES_MAX, LABELS_MAX, Level, Most, Preference, Preferred, RULES_MAX, Rules, Spread,
+    is_label,
+};
 pub use state::{
     Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, INSTANCES_PER_MACHINE_MAX, MACHINES_MAX,
     Revision, Settings, State, Stopping, WORKLOADS_MAX,
@@ -50,6 +57,6 @@ pub use topology::{
     Suspension,
 };
 pub use workload::{
-    COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy, Spread,
+    COUNT_MAX, DEMAND_MAX, Demand, Failover, LATENCY_PRICE_DEFAULT, PORTS_MAX, SpotPolicy,
     UNIT_BYTES_MAX, WorkloadSpec,
 };

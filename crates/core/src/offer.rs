@@ -6,9 +6,10 @@ use std::str::FromStr;
 use crate::{MicroDollars, ProviderName, RegionName, Resources, Timestamp};
 
 /// The processor's instruction set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Arch {
-    /// `x86_64`, also called amd64.
+    /// `x86_64`, also called amd64: what programs are built for unless their workload says otherwise.
+    #[default]
     X86_64,
     /// `arm64`, also called aarch64.
     Arm64,

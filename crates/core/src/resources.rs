@@ -99,13 +99,18 @@ impl std::iter::Sum for Resources {
 
 impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cpu_millis % 1000 {
-            0 => write!(f, "{} CPU", self.cpu_millis / 1000)?,
-            _ => write!(f, "{}m CPU", self.cpu_millis)?,
+        match self.cpu_millis {
+            0 if self.memory_bytes > 0 => {}
+            millis if millis % 1000 == 0 => write!(f, "{} CPU", millis / 1000)?,
+            millis => write!(f, "{millis}m CPU")?,
+        }
+        if self.cpu_millis > 0 && self.memory_bytes > 0 {
+            f.write_str(", ")?;
         }
         match self.memory_bytes {
-            bytes if bytes % (1024 * MIB) == 0 => write!(f, ", {} GiB", bytes / (1024 * MIB)),
-            bytes => write!(f, ", {} MiB", bytes / MIB),
+            0 => Ok(()),
+            bytes if bytes % (1024 * MIB) == 0 => write!(f, "{} GiB", bytes / (1024 * MIB)),
+            bytes => write!(f, "{} MiB", bytes / MIB),
         }
     }
 }

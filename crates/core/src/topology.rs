@@ -7,8 +7,8 @@ use std::sync::Arc;
 use imbl::OrdSet;
 
 use crate::{
-    CellId, CellName, Coordinates, DatacenterName, InstanceId, MachineId, Offer, ProviderName,
-    RegionName, Resources, Revision, Timestamp,
+    CellId, CellName, Coordinates, Country, DatacenterName, InstanceId, MachineId, Offer,
+    ProviderName, RegionName, Resources, Revision, Timestamp,
 };
 
 /// A datacenter as its coordinator describes it.
@@ -24,13 +24,40 @@ pub struct DatacenterSpec {
     pub regions: BTreeSet<(ProviderName, RegionName)>,
     /// Its cells.
     pub cells: BTreeMap<CellName, CellSpec>,
+    /// The country that it is in, where that was said.
+    pub country: Option<Country>,
+    /// What it is labelled with.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A cell as its coordinator describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CellSpec {
     /// The most machines that it may have, those on order included.
     pub machines_max: u32,
+    /// What it shares with other cells of its datacenter that may fail with it.
+    pub zone: Option<String>,
+    /// What it is labelled with, beside its datacenter's labels; where both say something, this holds.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl DatacenterSpec {
+    /// Whether it says something that meshes before version 7 have no word for.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        let said = |cell: &CellSpec| cell.zone.is_some() || !cell.labels.is_empty();
+        self.country.is_some() || !self.labels.is_empty() || self.cells.values().any(said)
+    }
+
+    /// The same without that.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        (self.country, self.labels) = (None, BTreeMap::new());
+        for cell in self.cells.values_mut() {
+            *cell = CellSpec { machines_max: cell.machines_max, ..CellSpec::default() };
+        }
+        self
+    }
 }
 
 /// A site with one coordinator, and the regions that it buys in.

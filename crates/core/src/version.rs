@@ -2,7 +2,7 @@
 //! gives the same state under every binary. A new command, or a new meaning of an old one, comes with a version of its
 //! own, and holds from where the log raises the mesh to it: once every member has said that it knows it.
 
-use crate::{Batch, Command, Decision, Target};
+use crate::{Batch, Command, Decision, Target, Verdict};
 
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
@@ -14,8 +14,8 @@ pub const WITH_TIMING: u32 = 4;
 pub const WITH_DELEGATION: u32 = 5;
 /// The version that [`Command::EndQuarantine`] came with, and [`crate::State::restore`].
 pub const WITH_RESTORE: u32 = 6;
-/// The version that machines came with which are on order for several instances, and decisions about cells that say what
-/// a copy adds to what is paid.
+/// The version that machines came with which are on order for several instances, decisions about cells that say what
+/// a copy adds to what is paid, rules of workloads, and what cells and datacenters are labelled with.
 pub const WITH_SHARES: u32 = 7;
 
 impl Command {
@@ -24,7 +24,6 @@ impl Command {
     pub fn since(&self) -> u32 {
         match self {
             Self::Found(_)
-            | Self::RegisterDatacenter(_)
             | Self::JoinMachine(_)
             | Self::Suspend { .. }
             | Self::Resume { .. }
@@ -36,7 +35,17 @@ impl Command {
             | Self::OrderMachine { .. }
             | Self::AttemptOrder { .. }
             | Self::FailOrder { .. } => FIRST,
-            Self::PutWorkload(put) => since(&put.decision, &put.targets),
+            Self::RegisterDatacenter(spec) => {
+                if spec.is_newer() {
+                    WITH_SHARES
+                } else {
+                    FIRST
+                }
+            }
+            Self::PutWorkload(put) => {
+                let rules = if put.spec.rules.is_newer() { WITH_SHARES } else { FIRST };
+                rules.max(since(&put.decision, &put.targets))
+            }
             Self::Place(place) => since(&place.decision, &place.targets),
             Self::Unplaceable { decision, .. } => since(decision, &[]),
             Self::SetTiming { .. } => WITH_TIMING,
@@ -61,9 +70,13 @@ fn since(decision: &Decision, targets: &[Target]) -> u32 {
     let cells = decision.candidates.iter().any(|candidate| candidate.cell.is_some());
     let quotes = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
     let mut quotes = quotes.chain(targets.iter().map(|target| &target.quote));
-    let marginal = quotes.any(|q| q.adds_micros_per_hour != q.price_micros_per_hour);
+    let marginal = quotes.any(|quote| *quote != quote.clone().plain());
     let shared = targets.iter().any(|target| target.with.is_some());
-    if cells || marginal || shared { WITH_SHARES } else { FIRST }
+    let refused = decision.candidates.iter().any(|candidate| match &candidate.verdict {
+        Verdict::Refused(refusal) => refusal.is_newer(),
+        _ => false,
+    });
+    if cells || marginal || shared || refused { WITH_SHARES } else { FIRST }
 }
 
 impl Batch {

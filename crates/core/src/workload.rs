@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::{Coordinates, DatacenterName, MicroDollars, PortName, Resources, WorkloadName};
+use crate::{Coordinates, DatacenterName, MicroDollars, PortName, Resources, Rules, WorkloadName};
 
 /// The most copies one workload may have.
 pub const COUNT_MAX: u32 = 10_000;
@@ -33,7 +33,7 @@ pub struct WorkloadSpec {
     pub request: Resources,
     /// Where its users are. Empty: anywhere, latency does not count.
     pub demand: Vec<Demand>,
-    /// The largest estimated round-trip time from any place of demand.
+    /// The largest estimated round-trip time from its places of demand.
     pub latency_ms_max: Option<u32>,
     /// The datacenters it may run in. Empty: all.
     pub datacenters: BTreeSet<DatacenterName>,
@@ -41,8 +41,6 @@ pub struct WorkloadSpec {
     pub price_micros_per_hour_max: Option<MicroDollars>,
     /// Whether it may, must or must not run on spot machines.
     pub spot: SpotPolicy,
-    /// How copies are kept apart.
-    pub spread: Spread,
     /// Whether two copies of one instance must never run at the same moment.
     pub singleton: bool,
     /// What happens when its datacenter is lost.
@@ -51,6 +49,8 @@ pub struct WorkloadSpec {
     pub ports: BTreeSet<PortName>,
     /// What one millisecond of latency costs one instance for one hour.
     pub latency_price_micros_per_ms_hour: MicroDollars,
+    /// What it asks of places and machines beyond that.
+    pub rules: Rules,
 }
 
 /// A place that the workload's users are in.
@@ -74,16 +74,6 @@ pub enum SpotPolicy {
     /// Not at all.
     #[default]
     Never,
-}
-
-/// How the copies of a workload are kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Spread {
-    /// They may share a datacenter.
-    #[default]
-    None,
-    /// At most one copy in a datacenter.
-    Datacenter,
 }
 
 /// What happens to an instance whose datacenter is lost.

@@ -11,10 +11,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use kato_core::{
-    Arch, Demand, Failover, LATENCY_PRICE_DEFAULT, Resources, SpotPolicy, Spread, Timestamp,
-    WorkloadSpec,
+    Demand, Failover, LATENCY_PRICE_DEFAULT, Resources, Rules, SpotPolicy, Timestamp, WorkloadSpec,
 };
-use kato_placement::catalogue::Defaults;
+use kato_placement::catalogue::{Defaults, Wanted};
 use kato_placement::{Ask, Catalogue, Problem, Site, gazetteer, place, regions};
 
 const ROUNDS: usize = 21;
@@ -53,11 +52,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         black_box(place(black_box(&problem), &catalogue));
     };
     report(&mut out, "placements", decide)?;
+    let wanted: Vec<Wanted> =
+        workloads.iter().map(|workload| Wanted::by(workload, Timestamp(0))).collect();
     let look_up = |call: usize| {
         let workload = &workloads[call % workloads.len()];
         let (provider, region) = &sites[call % sites.len()].regions[0];
         let request = black_box(workload.request);
-        black_box(catalogue.cheapest(provider, region, request, workload.spot, Arch::X86_64));
+        black_box(catalogue.cheapest(provider, region, request, &wanted[call % wanted.len()]));
     };
     report(&mut out, "look-ups of the cheapest offer", look_up)?;
     Ok(())
@@ -84,11 +85,11 @@ fn workloads() -> Result<Vec<WorkloadSpec>, Box<dyn std::error::Error>> {
             datacenters: BTreeSet::new(),
             price_micros_per_hour_max: None,
             spot: [SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required][index / 6 % 3],
-            spread: Spread::None,
             singleton: false,
             failover: Failover::Auto,
             ports: BTreeSet::new(),
             latency_price_micros_per_ms_hour: LATENCY_PRICE_DEFAULT,
+            rules: Rules::default(),
         });
     }
     Ok(workloads)

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use kato_core::{Arch, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp};
-use kato_placement::catalogue::Defaults;
-use kato_placement::pack::{FINE, Item, pack};
+use kato_placement::catalogue::{Defaults, Wanted};
+use kato_placement::pack::{FINE, Item, Stalls, pack};
 use kato_placement::{Catalogue, Room, Site, regions};
 
 /// Problems that would take more steps to solve exactly are drawn again.
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Some(least) = optimum::least(&items, &sites, &catalogue) else { continue };
         #[allow(clippy::disallowed_methods)]
         let began = Instant::now();
-        let packed = pack(&items, &sites, &catalogue);
+        let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
         times.push(began.elapsed().as_secs_f64() * 1e3);
         assert!(packed.unplaced.iter().all(|copies| *copies == 0), "everything can be placed");
         assert!(packed.cost >= least, "{} is less than the least, {least}", packed.cost);
@@ -137,10 +137,9 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
         items.push(Item {
             request: Resources::new(cpu, mib),
             copies,
-            spot,
+            wanted: Wanted::new(spot, Arch::X86_64),
             at,
-            group: Vec::new(),
-            group_max: Vec::new(),
+            levels: Vec::new(),
             price_max: None,
         });
     }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use kato_core::{Arch, Market, MicroDollars, Resources, SpotPolicy, Timestamp};
-use kato_placement::catalogue::Defaults;
-use kato_placement::pack::{FINE, Item, pack};
+use kato_placement::catalogue::{Defaults, Wanted};
+use kato_placement::pack::{FINE, Item, Level, Stalls, pack};
 use kato_placement::{Catalogue, Room, Site, regions};
 
 /// Cells, and machines in each.
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..ROUNDS {
             #[allow(clippy::disallowed_methods)]
             let began = Instant::now();
-            let packed = pack(&items, &sites, &catalogue);
+            let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
             times.push(began.elapsed().as_secs_f64());
             unplaced = packed.unplaced.iter().sum();
         }
@@ -95,10 +95,11 @@ fn items(instances: u32, sites: usize, chance: &mut Rng) -> Vec<Item> {
         };
         let at = (0..sites).map(|_| beside()).collect();
         let spot = [SpotPolicy::Never, SpotPolicy::Allowed][chance.usize(..2)];
-        let group = (0..sites).collect();
-        let group_max = if chance.bool() { Vec::new() } else { vec![10; sites] };
+        let ten_each = Level { group: (0..sites).collect(), most: vec![10; sites], excess: None };
+        let levels = if chance.bool() { vec![] } else { vec![ten_each] };
         let request = Resources::new(cpu, mib);
-        Item { request, copies: COPIES, spot, at, group, group_max, price_max: None }
+        let wanted = Wanted::new(spot, Arch::X86_64);
+        Item { request, copies: COPIES, wanted, at, levels, price_max: None }
     };
     (0..instances / COPIES).map(|_| item()).collect()
 }

@@ -4,16 +4,16 @@
 mod date;
 mod parse;
 mod shelf;
+mod wanted;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kato_core::{
-    Arch, Market, MicroDollars, Offer, ProviderName, RegionName, Resources, SpotPolicy, Timestamp,
-};
+use kato_core::{Market, MicroDollars, Offer, ProviderName, RegionName, Resources, Timestamp};
 
 use shelf::Shelf;
+pub use wanted::Wanted;
 
 /// The most rows that a catalogue's text may have.
 pub const ROWS_MAX: usize = 1_000_000;
@@ -93,17 +93,19 @@ impl Catalogue {
         }
     }
 
-    /// The cheapest machine in a region that `request` fits, in the markets that `spot` admits. Ties
-    /// go to on-demand, then to the kind that sorts first. Logarithmic in the region's sizes.
+    /// The cheapest machine in a region that `request` fits and that is one of those that are wanted. Ties go to on-demand,
+    /// then to the kind that sorts first. Logarithmic in the region's sizes.
     pub fn cheapest(
         &self,
         provider: &ProviderName,
         region: &RegionName,
         request: Resources,
-        spot: SpotPolicy,
-        arch: Arch,
+        wanted: &Wanted,
     ) -> Option<&Arc<Offer>> {
-        self.shelf(provider, region)?.cheapest(request, spot, arch)
+        if !wanted.admits_provider(provider) {
+            return None;
+        }
+        self.shelf(provider, region)?.cheapest(request, wanted)
     }
 
     /// A region's offers, the cheapest first.
@@ -129,15 +131,6 @@ impl Catalogue {
 
     fn shelf(&self, provider: &ProviderName, region: &RegionName) -> Option<&Shelf> {
         self.shelves.get(provider)?.get(region)
-    }
-}
-
-/// Whether `spot` admits a machine of `market`.
-pub fn admits(spot: SpotPolicy, market: Market) -> bool {
-    match spot {
-        SpotPolicy::Allowed => true,
-        SpotPolicy::Required => market == Market::Spot,
-        SpotPolicy::Never => market == Market::OnDemand,
     }
 }
 

@@ -15,6 +15,4 @@ pub mod regions;
 mod table;
 
 pub use catalogue::Catalogue;
-pub use place::{
-    ARCH, Answer, Ask, Chosen, Host, Problem, Room, Site, Solution, Standing, place, suits,
-};
+pub use place::{Answer, Ask, Chosen, Host, Problem, Room, Site, Solution, Standing, place};

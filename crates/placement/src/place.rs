@@ -7,21 +7,20 @@
 mod answer;
 mod assess;
 mod demand;
+mod stalls;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kato_core::{
-    Arch, COUNT_MAX, CellName, Coordinates, DatacenterName, Decision, MicroDollars, Offer,
-    ProviderName, Quote, RegionName, Resources, Spread, Timestamp, WorkloadSpec,
+    COUNT_MAX, CellName, Coordinates, Country, DatacenterName, Decision, MicroDollars, Offer,
+    ProviderName, Quote, RegionName, Resources, Timestamp, WorkloadSpec,
 };
 
-use crate::catalogue::{Catalogue, admits};
-use crate::pack::{self, Item};
+use crate::catalogue::{Catalogue, Wanted};
+use crate::pack::{self, FINE, Item};
 use assess::Assessed;
-
-/// The processor that machines must have. A unit file does not say yet which ones its programs are
-/// built for, and a wrong guess starts nothing.
-pub const ARCH: Arch = Arch::X86_64;
+use stalls::Split;
 
 /// What is to be placed, and where it may go.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +45,10 @@ pub struct Ask<'a> {
 }
 
 /// How a workload stands with a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// How many copies of it are there, and stay.
-    pub copies: u32,
+    /// How many copies of it are there, and stay, by the provider of their machines.
+    pub copies: BTreeMap<ProviderName, u32>,
     /// Whether a copy that is to be placed is there now: it stays, unless elsewhere is better by more than moving costs.
     pub home: bool,
     /// Whether the cell said lately that it has no room for it.
@@ -65,6 +64,12 @@ pub struct Site {
     pub cell: CellName,
     /// Where it is.
     pub at: Coordinates,
+    /// In which country, where that is known.
+    pub country: Option<Country>,
+    /// What it shares with cells of its datacenter that may fail with it.
+    pub zone: Option<String>,
+    /// What it is labelled with.
+    pub labels: BTreeMap<String, String>,
     /// What it can buy from, in any order.
     pub regions: Vec<(ProviderName, RegionName)>,
     /// Whether it is neither lost nor suspended.
@@ -100,6 +105,9 @@ impl Site {
             datacenter,
             cell,
             at,
+            country: None,
+            zone: None,
+            labels: BTreeMap::new(),
             regions: Vec::new(),
             available: true,
             machines: Vec::new(),
@@ -159,71 +167,62 @@ pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
     let mut order: Vec<usize> = (0..problem.sites.len()).collect();
     order.sort_by_key(|site| (&problem.sites[*site].datacenter, &problem.sites[*site].cell));
     let sites: Vec<&Site> = order.iter().map(|site| &problem.sites[*site]).collect();
+    let split = Split::new(problem.asks, &sites);
     let mut asks: Vec<usize> = (0..problem.asks.len()).collect();
     asks.sort_by_key(|ask| &problem.asks[*ask].workload.name);
-    let assessed: Vec<Vec<Assessed>> =
-        asks.iter().map(|ask| assess::assess(&problem.asks[*ask], &order, &sites)).collect();
-    let items: Vec<Item> = asks
-        .iter()
-        .zip(&assessed)
-        .map(|(ask, assessed)| item(&problem.asks[*ask], assessed))
-        .collect();
-    let packing = pack::solve(&items, &sites, catalogue);
+    let mut questions: Vec<Question> = Vec::with_capacity(asks.len());
+    let mut items: Vec<Item> = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let (asked, now) = (&problem.asks[ask], problem.now);
+        let wanted = Wanted::by(asked.workload, now);
+        let assessed = assess::assess(asked, &wanted, &order, &sites);
+        let question = Question { ask, now, assessed };
+        items.push(item(asked, wanted, &question.assessed, &split, (&order, &sites)));
+        questions.push(question);
+    }
+    let packing = pack::solve(&items, &split.stalls, catalogue);
     let uses = packing.uses();
-    let mut answers: Vec<(usize, Answer)> = asks
-        .into_iter()
-        .zip(assessed)
-        .enumerate()
-        .map(|(index, (ask, assessed))| {
-            let mut answer = answer::answer(&packing, index, &uses[index], &assessed);
-            answer.decision.at = problem.now;
-            answer.decision.latency_price_micros_per_ms_hour =
-                problem.asks[ask].workload.latency_price_micros_per_ms_hour;
-            answer.unplaced = problem.asks[ask].copies.saturating_sub(count(&answer));
-            for chosen in &mut answer.placements {
-                chosen.site = order[chosen.site];
-            }
-            (ask, answer)
-        })
-        .collect();
+    let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(questions.len());
+    for (index, question) in questions.iter().enumerate() {
+        let seen = answer::Seen { packing: &packing, split: &split, sites: &sites, question };
+        let mut answer = seen.answer(index, &uses[index]);
+        let placed = u32::try_from(answer.placements.len()).unwrap_or(u32::MAX);
+        answer.unplaced = problem.asks[question.ask].copies.saturating_sub(placed);
+        for chosen in &mut answer.placements {
+            chosen.site = order[chosen.site];
+        }
+        answers.push((question.ask, answer));
+    }
     answers.sort_unstable_by_key(|(ask, _)| *ask);
     Solution { answers: answers.into_iter().map(|(_, answer)| answer).collect() }
 }
 
-fn count(answer: &Answer) -> u32 {
-    u32::try_from(answer.placements.len()).unwrap_or(u32::MAX)
+/// An ask by its place in the problem, and what is known of the cells for it.
+struct Question<'a> {
+    ask: usize,
+    now: Timestamp,
+    assessed: Vec<Assessed<'a>>,
 }
 
 /// What is packed for an ask.
-fn item(ask: &Ask, assessed: &[Assessed]) -> Item {
+fn item(
+    ask: &Ask,
+    wanted: Wanted,
+    assessed: &[Assessed],
+    split: &Split,
+    (order, sites): (&[usize], &[&Site]),
+) -> Item {
     let workload = ask.workload;
+    let at = split.owners.iter().enumerate().map(|(stall, (site, _))| {
+        let preference = split.preference(workload, stall);
+        Some(assessed[*site].beside()?.saturating_add(preference.0.saturating_mul(FINE)))
+    });
     Item {
         request: workload.request,
         copies: ask.copies.min(COUNT_MAX),
-        spot: workload.spot,
-        at: assessed.iter().map(Assessed::beside).collect(),
-        group: datacenters(assessed),
-        group_max: match workload.spread {
-            Spread::None => Vec::new(),
-            Spread::Datacenter => vec![1; assessed.len()],
-        },
+        wanted,
+        at: at.collect(),
+        levels: split.levels(ask, order, sites),
         price_max: workload.price_micros_per_hour_max,
     }
-}
-
-/// The number of each site's datacenter.
-fn datacenters(assessed: &[Assessed]) -> Vec<usize> {
-    let mut number = 0;
-    let mut numbers = Vec::with_capacity(assessed.len());
-    for (index, here) in assessed.iter().enumerate() {
-        let same = |before: &Assessed| before.site.datacenter == here.site.datacenter;
-        number += usize::from(index > 0 && !same(&assessed[index - 1]));
-        numbers.push(number);
-    }
-    numbers
-}
-
-/// Whether a running machine is one that the workload may run on.
-pub fn suits(workload: &WorkloadSpec, offer: &Offer) -> bool {
-    offer.arch == ARCH && admits(workload.spot, offer.market)
 }

@@ -6,7 +6,7 @@
 //! number; the coordinates are that airport's. Either is some tens of kilometres from the machines at
 //! most, which is below a millisecond.
 
-use kato_core::{Coordinates, ProviderName, RegionName};
+use kato_core::{Coordinates, Country, ProviderName, RegionName};
 
 use crate::table;
 
@@ -43,6 +43,13 @@ pub fn coordinates(provider: &ProviderName, region: &RegionName) -> Option<Coord
         .map(|known| known.at)
 }
 
+/// In which country a region is, if that is known.
+pub fn country(provider: &ProviderName, region: &RegionName) -> Option<Country> {
+    known()
+        .find(|known| known.provider == provider.as_str() && known.region == region.as_str())
+        .and_then(|known| known.country.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +62,7 @@ mod tests {
             let provider = provider.parse::<ProviderName>().unwrap();
             let region = region.parse::<RegionName>().unwrap();
             assert!(coordinates(&provider, &region).is_some());
+            assert!(country(&provider, &region).is_some());
         }
     }
 

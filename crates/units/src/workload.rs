@@ -2,13 +2,14 @@
 
 mod demand;
 mod options;
+mod rules;
 mod section;
 
 use std::sync::Arc;
 
 use kato_core::{
-    Coordinates, Failover, InstanceId, LATENCY_PRICE_DEFAULT, PortName, Resources, SpotPolicy,
-    Spread, WorkloadName, WorkloadSpec,
+    Coordinates, DatacenterName, Failover, InstanceId, LATENCY_PRICE_DEFAULT, Level, PortName,
+    Resources, SpotPolicy, WorkloadName, WorkloadSpec,
 };
 
 use crate::finding::{Finding, Findings};
@@ -30,7 +31,6 @@ const SPOT: [(&str, SpotPolicy); 3] = [
     ("required", SpotPolicy::Required),
     ("never", SpotPolicy::Never),
 ];
-const SPREAD: [(&str, Spread); 2] = [("none", Spread::None), ("datacenter", Spread::Datacenter)];
 const FAILOVER: [(&str, Failover); 2] = [("auto", Failover::Auto), ("never", Failover::Never)];
 
 /// A workload and what its author should know.
@@ -118,6 +118,7 @@ fn read_spec(
     let mut section = section::Reader::new(file, &mut found.errors);
     section.check_keys();
     let defaults = REQUEST_DEFAULT;
+    let bound = section.once("MaxLatency", rules::latency);
     let spec = WorkloadSpec {
         // The stand-in of a name that is wrong is never seen: the file has an error then.
         name: unit.map_or_else(stand_in, |unit| unit.workload.clone()),
@@ -129,17 +130,17 @@ fn read_spec(
             memory_bytes: section.once("Memory", options::memory).unwrap_or(defaults.memory_bytes),
         },
         demand: section.demand(resolve),
-        latency_ms_max: section.once("MaxLatency", options::latency),
+        latency_ms_max: bound.map(|(latency_ms_max, _)| latency_ms_max),
         datacenters: section.datacenters(),
         price_micros_per_hour_max: section.once("MaxPrice", options::price),
         spot: section.choice("Spot", &SPOT),
-        spread: section.choice("Spread", &SPREAD),
         singleton: section.once("Singleton", crate::value::boolean).unwrap_or_default(),
         failover: section.choice("Failover", &FAILOVER),
         ports: section.ports(),
         latency_price_micros_per_ms_hour: section
             .once("LatencyPrice", options::latency_price)
             .unwrap_or(LATENCY_PRICE_DEFAULT),
+        rules: section.rules(bound.and_then(|(_, percentile)| percentile)),
     };
     check_contradictions(file, unit, &spec, found);
     spec
@@ -177,15 +178,20 @@ fn check_contradictions(
     }
     let sites = spec.datacenters.len();
     let copies = usize::try_from(spec.count).unwrap_or(usize::MAX);
-    if spec.spread == Spread::Datacenter && sites > 0 && copies > sites {
-        error(
-            "Spread",
-            format!(
-                "datacenter allows one copy in each, and Count={} is more than the {sites} of Datacenters=: \
-                 add datacenters, or write Count={sites} or Spread=none",
-                spec.count
-            ),
-        );
+    let hard = spec.rules.spreads.iter().filter(|spread| spread.excess_micros_per_hour.is_none());
+    for spread in hard.filter(|spread| spread.over == Level::Datacenter && sites > 0) {
+        let each = |name: &DatacenterName| spread.most_in(name.as_str(), spec.count) as usize;
+        let most: usize = spec.datacenters.iter().map(each).sum();
+        if copies > most {
+            error(
+                "Spread",
+                format!(
+                    "{spread} allows {most} copies in the {sites} of Datacenters=, and Count={} is more: \
+                     add datacenters, or write Count={most} or Spread=none",
+                    spec.count
+                ),
+            );
+        }
     }
     if let Some(entry) = file.last(SECTION, "LatencyPrice").filter(|_| !near) {
         let message = "has no effect without a place: add one such as Near=Dublin";

@@ -259,7 +259,12 @@ impl SimMesh {
                 location: place.at,
                 address: format!("{name}:{PORT}"),
                 regions: BTreeSet::from([("ec2".parse()?, place.region.parse()?)]),
-                cells: BTreeMap::from([("cell-1".parse()?, CellSpec { machines_max: 4 })]),
+                cells: BTreeMap::from([(
+                    "cell-1".parse()?,
+                    CellSpec { machines_max: 4, ..CellSpec::default() },
+                )]),
+                country: None,
+                labels: BTreeMap::new(),
             },
             listen: format!("{name}:{PORT}"),
             data_dir: nowhere.clone(),

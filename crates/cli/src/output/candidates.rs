@@ -101,9 +101,18 @@ pub(crate) fn name(candidate: &Candidate) -> Cell {
 /// What became of a datacenter.
 pub(crate) fn verdict(candidate: &Candidate) -> Cell {
     match (candidate.chosen, candidate.refusal.as_str()) {
-        (0, "") => Cell::styled("costs more", FAINT),
+        (0, "") => Cell::styled(instead(candidate), FAINT),
         (0, refusal) => Cell::styled(refusal, FAINT),
         (chosen, _) => Cell::styled(format!("CHOSEN ×{chosen}"), GOOD),
+    }
+}
+
+/// What would have had to be otherwise.
+fn instead(candidate: &Candidate) -> String {
+    match (candidate.chosen_at_micros_per_hour, candidate.chosen_nearer_us) {
+        (Some(price), _) => format!("costs more; chosen at {}/h or less", units::money(price)),
+        (None, Some(us)) => format!("costs more; chosen if {} nearer", latency(us)),
+        (None, None) => "no better".to_owned(),
     }
 }
 

@@ -1,16 +1,18 @@
 //! One thing with all that is known of it: what `describe` prints.
 
+use std::collections::BTreeMap;
+
 use anstyle::Style;
 use kato_core::Timestamp;
 use kato_proto::v1::{
-    Datacenter, Event, Failover, Instance, Machine, RunState, SpotPolicy, Spread,
+    Datacenter, Event, Failover, Instance, Machine, Rules, RunState, SpotPolicy, Spread,
 };
 use kato_proto::v1::{Workload, WorkloadSpec};
 
 use super::candidates::{machine as running_or_bought, offer_name};
 use super::style::{BAD, GOOD, PLAIN, STRONG, WARN, paint};
 use super::units::{cpu, memory, moment, money, resources, since};
-use super::{lists, plain};
+use super::{lists, plain, plain_lines, units};
 
 /// Names with what is said of them, the latter below each other.
 #[derive(Default)]
@@ -24,6 +26,19 @@ impl Fields {
             self.0.push((name, value));
         }
         self
+    }
+
+    /// What a workload asks of places and machines.
+    fn with_rules(self, rules: &Rules) -> Self {
+        let within = rules.countries.iter().chain(&rules.continents).cloned();
+        let all = |words: Vec<String>| plain(&words.join(", "));
+        let age = rules.price_age_s_max.map(std::time::Duration::from_secs);
+        self.with("Processors", all(rules.arches.clone()))
+            .with("Providers", all(rules.providers.clone()))
+            .with("Data within", all(within.collect()))
+            .with("Labels", labels(&rules.labels))
+            .with("Price age", age.map(units::age).unwrap_or_default())
+            .with("Prefers", plain_lines(&rules.preferences.join("\n")))
     }
 
     pub(crate) fn render(&self) -> String {
@@ -124,7 +139,7 @@ fn specification(fields: Fields, spec: &WorkloadSpec) -> Fields {
     fields
         .with("Each takes", resources(spec.request.as_ref()))
         .with("Near", near.collect::<Vec<_>>().join(", "))
-        .with("Max latency", spec.latency_ms_max.map(|ms| format!("{ms} ms")).unwrap_or_default())
+        .with("Max latency", max_latency(spec))
         .with("Max price", price(spec.price_micros_per_hour_max))
         .with(
             "Latency price",
@@ -139,10 +154,28 @@ fn specification(fields: Fields, spec: &WorkloadSpec) -> Fields {
                 SpotPolicy::Never | SpotPolicy::Unspecified => "never",
             },
         )
-        .with("Spread", if spec.spread() == Spread::Datacenter { "one a datacenter" } else { "" })
+        .with("Spread", spreads(spec))
         .with("Singleton", if spec.singleton { "yes" } else { "" })
         .with("Failover", if spec.failover() == Failover::Never { "never" } else { "auto" })
         .with("Ports", spec.ports.join(", "))
+        .with_rules(&spec.rules.clone().unwrap_or_default())
+}
+
+/// The bound, and the share of the demand that it is for.
+fn max_latency(spec: &WorkloadSpec) -> String {
+    let share = spec.rules.as_ref().and_then(|rules| rules.latency_percentile);
+    match (spec.latency_ms_max, share) {
+        (None, _) => String::new(),
+        (Some(ms), None) => format!("{ms} ms"),
+        (Some(ms), Some(percent)) => format!("{ms} ms for {percent} % of the demand"),
+    }
+}
+
+/// Every limit on what is together, each on a line.
+fn spreads(spec: &WorkloadSpec) -> String {
+    let one = (spec.spread() == Spread::Datacenter).then(|| "datacenter".to_owned());
+    let others = spec.rules.iter().flat_map(|rules| rules.spreads.clone());
+    one.into_iter().chain(others).map(|spread| plain(&spread)).collect::<Vec<_>>().join("\n")
 }
 
 /// One instance.
@@ -220,10 +253,18 @@ pub(crate) fn datacenter(
         .with("Coordinator", format!("{}, last heard {heard}", plain(&datacenter.address)))
         .with("Served by", stands_in.unwrap_or_default())
         .with("Location", place)
+        .with("Country", plain(&datacenter.country))
+        .with("Labels", labels(&datacenter.labels))
         .with("Regions", regions.collect::<Vec<_>>().join(", "))
         .with("Instances", datacenter.instances.to_string());
     let machines = lists::machines(machines, now, false).render();
     format!("{}\n{machines}{}", fields.render(), recent(events, false))
+}
+
+/// `disk=ssd, tier=gold`.
+pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
+    let all = labels.iter().map(|(key, value)| plain(&format!("{key}={value}")));
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// A machine and what runs on it.

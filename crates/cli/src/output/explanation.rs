@@ -66,12 +66,22 @@ fn scores(candidates: &[&Candidate]) -> String {
     let quote = |pick: fn(&Quote) -> i64| {
         candidates.iter().map(move |c| c.quote.as_ref().map(pick)).collect::<Vec<_>>()
     };
-    Table::new(candidates.len())
+    let mut table = Table::new(candidates.len())
         .left("DATACENTER", candidates.iter().map(|c| name(c)))
         .money("PRICE $/H", quote(|q| q.price_micros_per_hour))
         .right("LATENCY", candidates.iter().map(|c| candidate_latency(c).into()))
         .money("ADDS $/H", quote(|q| q.adds_micros_per_hour))
-        .money("+ LATENCY $/H", quote(|q| q.latency_micros_per_hour))
+        .money("+ LATENCY $/H", quote(|q| q.latency_micros_per_hour));
+    for (heading, term) in [
+        ("+ PREFERENCE $/H", (|q| q.preference_micros_per_hour) as fn(&Quote) -> i64),
+        ("+ MOVING $/H", |q| q.moving_micros_per_hour),
+    ] {
+        // Most decisions have none of these.
+        if quote(term).iter().any(|found| found.is_some_and(|micros| micros != 0)) {
+            table = table.money(heading, quote(term));
+        }
+    }
+    table
         .money("= TOTAL $/H", quote(|q| q.total_micros_per_hour))
         .left("", candidates.iter().map(|c| verdict(c)))
         .render()

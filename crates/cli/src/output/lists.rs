@@ -189,6 +189,11 @@ pub(super) fn health_text(datacenter: &Datacenter, now: Timestamp) -> String {
     }
 }
 
+/// What somebody said; `-` where nobody did.
+fn said(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
 /// Cells.
 pub(crate) fn cells(all: &[KatoCell]) -> Table {
     let free = |c: &KatoCell| c.free.unwrap_or_default();
@@ -198,11 +203,13 @@ pub(crate) fn cells(all: &[KatoCell]) -> Table {
         .right("ON ORDER", all.iter().map(|c| c.orders.to_string().into()))
         .right("FREE CPU", all.iter().map(|c| cpu(free(c).cpu_millis).into()))
         .right("FREE MEMORY", all.iter().map(|c| memory(free(c).memory_bytes).into()))
+        .left("ZONE", all.iter().map(|c| said(&c.zone).into()))
+        .left("LABELS", all.iter().map(|c| said(&super::details::labels(&c.labels)).into()))
 }
 
-/// Whether instances are ever placed on machines like this.
+/// Whether instances are placed on machines like this when their workload says nothing of processors.
 pub(crate) fn is_placed_on(offer: &Offer) -> bool {
-    offer.arch == kato_placement::ARCH.to_string()
+    offer.arch == kato_core::Arch::default().to_string()
 }
 
 /// What can be bought.

@@ -35,6 +35,8 @@ pub(crate) fn quote(offer: Offer, buy: bool, price: i64, latency: i64) -> Quote 
         price_micros_per_hour: price,
         adds_micros_per_hour: adds,
         latency_micros_per_hour: latency,
+        preference_micros_per_hour: 0,
+        moving_micros_per_hour: 0,
         total_micros_per_hour: adds + latency,
     }
 }
@@ -190,6 +192,8 @@ pub(crate) fn datacenters() -> Vec<Datacenter> {
         instances: 2,
         silent_ms,
         served_by: name.to_owned(),
+        country: "IE".to_owned(),
+        labels: [("tier".to_owned(), "gold".to_owned())].into(),
     };
     vec![
         datacenter("dub", "eu-west-1", Health::Up, Some(0)),
@@ -205,6 +209,8 @@ pub(crate) fn cells() -> Vec<Cell> {
         machines_max: 4,
         orders,
         free: Some(resources(1500, 1792)),
+        zone: if orders > 0 { "a".to_owned() } else { String::new() },
+        labels: [].into(),
     };
     vec![cell("cell-1.dub", 0), cell("cell-1.ewr", 1)]
 }

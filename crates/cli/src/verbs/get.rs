@@ -208,9 +208,9 @@ async fn offers(client: &mut Client, args: &Args, shown: &Shown) -> anyhow::Resu
     let foreign =
         |o: &v1::DatacenterOffer| o.offer.as_ref().is_some_and(|o| !lists::is_placed_on(o));
     if !shown.format.is_document() && all.iter().any(foreign) {
-        let arch = kato_placement::ARCH;
+        let arch = kato_core::Arch::default();
         output::note(&format!(
-            "only {arch} machines are bought and placed on; others are listed for their prices"
+            "instances go on {arch} machines, and on others where their unit says so in Arch="
         ));
     }
     Ok(())

@@ -50,6 +50,8 @@ mod tests {
         let mut state = State::default();
         for degree in 0..count {
             let spec = DatacenterSpec {
+                country: None,
+                labels: [].into(),
                 name: format!("dc-{degree}").parse().unwrap(),
                 location: Coordinates::from_degrees(0.0, f64::from(degree)).unwrap(),
                 address: format!("dc-{degree}:7440"),

@@ -15,7 +15,7 @@ use super::{Need, Planner};
 
 /// The cells as placement sees them, and what stands behind them.
 pub(super) struct Sites {
-    pub(super) sites: Vec<Site>,
+    pub(super) all: Vec<Site>,
     /// Their names, in the same order.
     pub(super) cells: Vec<CellId>,
     /// By site, for each of its machines that is on order: an instance that it is on order for.
@@ -28,7 +28,7 @@ impl Sites {
     pub(super) fn new(planner: &Planner, needs: &[Need]) -> Self {
         let moving = Moving::new(planner.state, needs);
         let mut found = Self {
-            sites: Vec::new(),
+            all: Vec::new(),
             cells: Vec::new(),
             orders: Vec::new(),
             standings: BTreeMap::new(),
@@ -39,7 +39,7 @@ impl Sites {
             }
             let Some(datacenter) = planner.state.datacenters.get(&id.datacenter) else { continue };
             let (site, orders) = site(planner, &moving, datacenter, (id, ledger));
-            found.sites.push(site);
+            found.all.push(site);
             found.orders.push(orders);
             found.cells.push(id.clone());
         }
@@ -112,6 +112,12 @@ fn site(
     let name = &datacenter.spec.name;
     let mut site = Site::new(name.clone(), id.cell.clone(), datacenter.spec.location);
     site.regions = datacenter.spec.regions.iter().cloned().collect();
+    site.country = datacenter.spec.country;
+    site.labels.clone_from(&datacenter.spec.labels);
+    if let Some(cell) = datacenter.spec.cells.get(&id.cell) {
+        site.zone.clone_from(&cell.zone);
+        site.labels.extend(cell.labels.clone());
+    }
     site.available = datacenter.health == Health::Up && !planner.silent.contains(name);
     let (mut waiting, ordered) = waiting(state, moving, ledger);
     for machine in ledger.machines.iter().filter_map(|id| state.machines.get(id)) {
@@ -185,11 +191,16 @@ fn standings(state: &State, now: Timestamp, need: &Need, cells: &[CellId]) -> Ve
     let of = |cell: &CellId| cells.binary_search(cell).ok();
     for instance in state.instances_of(&need.spec.name) {
         let moves = need.numbers.binary_search(&instance.id.number).is_ok();
-        let here = instance.placement.as_ref().and_then(|placement| of(&placement.cell));
-        match here.map(|site| &mut standings[site]) {
-            Some(standing) if moves => standing.home |= stays(state, instance),
-            Some(standing) => standing.copies += 1,
-            None => {}
+        let placement = instance.placement.as_ref();
+        let here = placement.and_then(|placement| Some((of(&placement.cell)?, placement)));
+        if let Some((site, placement)) = here {
+            let standing = &mut standings[site];
+            if moves {
+                standing.home |= stays(state, instance);
+            } else {
+                let provider = placement.quote.offer.provider.clone();
+                *standing.copies.entry(provider).or_default() += 1;
+            }
         }
         // A cell that found no machine for one of them, a moment ago.
         for (cell, until) in instance.refusals.iter().filter(|_| moves) {

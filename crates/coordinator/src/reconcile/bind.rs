@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use kato_core::{
     Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, Machine, MachineId, Placement,
-    Resources, State, WorkloadName,
+    Resources, State, Timestamp, WorkloadName,
 };
-use kato_placement::suits;
+use kato_placement::catalogue::Wanted;
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -108,10 +108,12 @@ fn pick(
 ) -> Option<MachineId> {
     let workload = state.workloads.get(&instance.workload)?;
     let spec = workload.spec_of(placement.generation)?;
+    // It runs already: how old its price is does not matter.
+    let wanted = Wanted::by(spec, Timestamp::default());
     let fits = |(id, room): &(&&MachineId, &Room)| {
         id.cell == placement.cell
             && placement.request.fits(room.left)
-            && suits(spec, &room.machine.spec.offer)
+            && wanted.admits(&room.machine.spec.offer)
     };
     let rank = |id: &MachineId, room: &Room| {
         let spec = &room.machine.spec;

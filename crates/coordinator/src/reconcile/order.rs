@@ -171,7 +171,7 @@ fn is_wanted(state: &State, id: OrderId, order: &Order) -> bool {
     let placement_of =
         |instance| state.instances.get(instance).and_then(|found| found.placement.as_ref());
     let waits = |instance| placement_of(instance).is_some_and(|found| found.order == Some(id));
-    let older = || {
+    let replaced = || {
         let workload = state.workloads.get(&order.instance.workload);
         let placement = placement_of(&order.instance);
         placement
@@ -179,7 +179,7 @@ fn is_wanted(state: &State, id: OrderId, order: &Order) -> bool {
             .is_some_and(|(placement, workload)| placement.generation != workload.generation)
     };
     let mut waiting = state.cells.get(&order.cell).into_iter().flat_map(|cell| &cell.unbound);
-    waits(&order.instance) || waiting.any(waits) || older()
+    waits(&order.instance) || waiting.any(waits) || replaced()
 }
 
 /// Asks for the machine of the attempt that is committed. A failure that may pass is tried again in the next pass,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kato_core::version::WITH_SHARES;
 use kato_core::{Command, Settings, State};
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,12 @@ pub(super) async fn run(context: Context, config: Config, shutdown: Cancellation
 
 /// The command that makes the mesh's description of the datacenter the configuration's, if it is not.
 fn describe(state: &State, config: &Config) -> Option<Command> {
-    let known = state.datacenters.get(&config.datacenter.name);
-    let same = known.is_some_and(|known| known.spec == config.datacenter);
+    let mut own = config.datacenter.clone();
+    if state.version < WITH_SHARES {
+        // Said in full once the mesh is raised: until then it has no word for the rest.
+        own = own.plain();
+    }
+    let same = state.datacenters.get(&own.name).is_some_and(|known| known.spec == own);
     let founded = state.settings.is_some();
-    (founded && !same).then(|| Command::RegisterDatacenter(config.datacenter.clone()))
+    (founded && !same).then_some(Command::RegisterDatacenter(own))
 }

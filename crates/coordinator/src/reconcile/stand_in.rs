@@ -162,6 +162,8 @@ mod tests {
         let mut state = State::default();
         for dc in ["dub", "ewr", "fra", "sin"] {
             let spec = DatacenterSpec {
+                country: None,
+                labels: [].into(),
                 name: name(dc),
                 location: Coordinates::from_degrees(0.0, 0.0).unwrap(),
                 address: "nowhere".to_owned(),

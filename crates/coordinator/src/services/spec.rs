@@ -73,7 +73,10 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
         let weight = if demand.weight == 0.0 { 1.0 } else { demand.weight };
         options.push(("Near", format!("{} weight={weight}", demand.place)));
     }
-    options.extend(spec.latency_ms_max.map(|max| ("MaxLatency", format!("{max}ms"))));
+    let rules = spec.rules.clone().unwrap_or_default();
+    let percentile = rules.latency_percentile.map(|share| format!(" percentile={share}"));
+    let percentile = percentile.unwrap_or_default();
+    options.extend(spec.latency_ms_max.map(|max| ("MaxLatency", format!("{max}ms{percentile}"))));
     if !spec.datacenters.is_empty() {
         options.push(("Datacenters", spec.datacenters.join(" ")));
     }
@@ -99,5 +102,18 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     if !spec.ports.is_empty() {
         options.push(("Port", spec.ports.join(" ")));
     }
+    let lists = [
+        ("Arch", rules.arches),
+        ("Providers", rules.providers),
+        ("Countries", rules.countries),
+        ("Continents", rules.continents),
+    ];
+    for (key, words) in lists.into_iter().filter(|(_, words)| !words.is_empty()) {
+        options.push((key, words.join(" ")));
+    }
+    options.extend(rules.labels.iter().map(|(key, value)| ("Labels", format!("{key}={value}"))));
+    options.extend(rules.price_age_s_max.map(|age| ("MaxPriceAge", format!("{age}s"))));
+    options.extend(rules.spreads.into_iter().map(|spread| ("Spread", spread)));
+    options.extend(rules.preferences.into_iter().map(|preference| ("Prefer", preference)));
     options
 }

@@ -46,12 +46,16 @@ impl pb::topology_server::Topology for TopologyService {
         let message = |(id, cell): (&CellId, &Cell)| {
             let datacenter = state.datacenters.get(&id.datacenter);
             let limits = datacenter.and_then(|datacenter| datacenter.spec.cells.get(&id.cell));
+            let mut labels = datacenter.map(|found| found.spec.labels.clone()).unwrap_or_default();
+            labels.extend(limits.map(|cell| cell.labels.clone()).unwrap_or_default());
             pb::Cell {
                 id: id.to_string(),
                 machines: count(cell.machines.len()),
                 machines_max: limits.map_or(0, |limits| limits.machines_max),
                 orders: count(cell.orders.len()),
                 free: Some(view::resources(state.cell_free(id))),
+                zone: limits.and_then(|cell| cell.zone.clone()).unwrap_or_default(),
+                labels,
             }
         };
         let (cells, next_page_token) =

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kato_core::{
-    Batch, Command, Decision, MicroDollars, RejectionKind, Revision, State, Workload, WorkloadName,
-};
+use kato_core::{Batch, Command, Decision, RejectionKind, Revision, State, Workload, WorkloadName};
 use kato_net::task::Tasks;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
@@ -112,8 +110,7 @@ impl WorkloadService {
                 let mut workload = workload.unwrap_or_default();
                 workload.spec = Some(view::spec(&spec));
                 if change != pb::Change::None {
-                    let prices = plan.targets.iter().map(|t| t.quote.price_micros_per_hour);
-                    workload.price_micros_per_hour = prices.sum::<MicroDollars>().0;
+                    workload.price_micros_per_hour = plan.price().0;
                     workload.placed = u32::try_from(plan.targets.len()).unwrap_or(u32::MAX);
                 }
                 return Ok(answer(workload, &plan));

@@ -7,8 +7,8 @@ use kato_core::version::NEWEST;
 use kato_core::{
     Arch, CellId, CellSpec, Command, Coordinates, Datacenter, DatacenterName, DatacenterSpec,
     Decision, Failover, InstanceId, LATENCY_PRICE_DEFAULT, MachineId, MachineSpec, Market,
-    MicroDollars, Offer, OrderId, Place, PutWorkload, Quote, Resources, Revision, Source,
-    SpotPolicy, Spread, State, Target, Timestamp, WorkloadSpec,
+    MicroDollars, Offer, OrderId, Place, PutWorkload, Quote, Resources, Revision, Rules, Source,
+    SpotPolicy, State, Target, Timestamp, WorkloadSpec,
 };
 use proptest::prelude::*;
 
@@ -58,11 +58,11 @@ fn spec(workload: usize, count: u32, cpu_millis: u64) -> Arc<WorkloadSpec> {
         datacenters: BTreeSet::new(),
         price_micros_per_hour_max: None,
         spot: SpotPolicy::Never,
-        spread: Spread::None,
         singleton: WORKLOADS[workload] == "db",
         failover: Failover::Auto,
         ports: BTreeSet::new(),
         latency_price_micros_per_ms_hour: LATENCY_PRICE_DEFAULT,
+        rules: Rules::default(),
     })
 }
 
@@ -164,6 +164,8 @@ fn quote(buy: bool) -> Quote {
         source: if buy { Source::Buy } else { Source::Running },
         price_micros_per_hour: MicroDollars(22_800),
         adds_micros_per_hour: MicroDollars(22_800),
+        preference_micros_per_hour: MicroDollars(0),
+        moving_micros_per_hour: MicroDollars(0),
         latency_micros_per_hour: MicroDollars(0),
     }
 }
@@ -198,13 +200,15 @@ pub(super) fn command(ask: &Ask, state: &State) -> Command {
     let first_order = || state.orders.keys().next().copied().unwrap_or(OrderId(0));
     match ask {
         Ask::Register { datacenter, machines_max } => {
-            let limits = CellSpec { machines_max: *machines_max };
+            let limits = CellSpec { machines_max: *machines_max, ..CellSpec::default() };
             Command::RegisterDatacenter(DatacenterSpec {
                 name: DATACENTERS[*datacenter].parse().unwrap(),
                 location: Coordinates::from_degrees(53.0, -6.0).unwrap(),
                 address: "127.0.0.1:1".to_owned(),
                 regions: BTreeSet::new(),
                 cells: BTreeMap::from([("cell-1".parse().unwrap(), limits)]),
+                country: None,
+                labels: BTreeMap::new(),
             })
         }
         Ask::Join { datacenter, number, incarnation, for_order } => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use kato_core::{Arch, Offer, Resources, SpotPolicy};
 
-use super::{admits, prefer};
+use super::{Wanted, prefer};
 
 /// The most cells of a table (4 MB). A region that sells more combinations is scanned instead.
 const CELLS_MAX: usize = 1 << 20;
@@ -61,12 +61,19 @@ impl Shelf {
         self.offers.iter()
     }
 
-    pub(super) fn cheapest(
-        &self,
-        request: Resources,
-        spot: SpotPolicy,
-        arch: Arch,
-    ) -> Option<&Arc<Offer>> {
+    pub(super) fn cheapest(&self, request: Resources, wanted: &Wanted) -> Option<&Arc<Offer>> {
+        if wanted.priced_since.is_some() {
+            let fits =
+                |offer: &&Arc<Offer>| wanted.admits_to_buy(offer) && request.fits(offer.capacity);
+            return self.offers.iter().find(fits);
+        }
+        let best = wanted.arches.iter().map(|arch| self.best(request, wanted.spot, *arch));
+        // `NONE` lies past the end of every shelf.
+        self.offers.get(best.min()? as usize)
+    }
+
+    /// Which offer is the cheapest for a request, in one of the tables; `NONE` where there is none.
+    fn best(&self, request: Resources, spot: SpotPolicy, arch: Arch) -> u32 {
         let policy = match spot {
             SpotPolicy::Allowed => 0,
             SpotPolicy::Required => 1,
@@ -76,30 +83,27 @@ impl Shelf {
             Arch::X86_64 => 0,
             Arch::Arm64 => 1,
         };
-        let index = match &self.tables[policy * ARCHES.len() + arch] {
+        match &self.tables[policy * ARCHES.len() + arch] {
             Table::Grid { cpus, memories, best } => {
                 let cpu = cpus.partition_point(|cpu| *cpu < request.cpu_millis);
                 let memory = memories.partition_point(|memory| *memory < request.memory_bytes);
-                if cpu == cpus.len() || memory == memories.len() {
-                    return None;
-                }
-                best[cpu * memories.len() + memory]
+                let fits = cpu < cpus.len() && memory < memories.len();
+                if fits { best[cpu * memories.len() + memory] } else { NONE }
             }
             Table::Scan(members) => {
                 let fits = |index: &&u32| request.fits(self.offers[**index as usize].capacity);
-                *members.iter().find(fits)?
+                members.iter().find(fits).copied().unwrap_or(NONE)
             }
-        };
-        // `NONE` lies past the end of every shelf.
-        self.offers.get(index as usize)
+        }
     }
 }
 
 impl Table {
     fn new(offers: &[Arc<Offer>], policy: SpotPolicy, arch: Arch, cells_max: usize) -> Self {
+        let wanted = Wanted::new(policy, arch);
         let members: Vec<(u32, Resources)> = (0..)
             .zip(offers)
-            .filter(|(_, offer)| offer.arch == arch && admits(policy, offer.market))
+            .filter(|(_, offer)| wanted.admits(offer))
             .map(|(index, offer)| (index, offer.capacity))
             .collect();
         let cpus = distinct(members.iter().map(|(_, capacity)| capacity.cpu_millis));
@@ -167,8 +171,8 @@ mod tests {
                     for arch in ARCHES {
                         let request = Resources::new(cpu, mib);
                         assert_eq!(
-                            grid.cheapest(request, spot, arch),
-                            scan.cheapest(request, spot, arch),
+                            grid.cheapest(request, &Wanted::new(spot, arch)),
+                            scan.cheapest(request, &Wanted::new(spot, arch)),
                             "{request}, {spot:?}, {arch}"
                         );
                     }
@@ -176,7 +180,8 @@ mod tests {
             }
         }
         let best = |cpu, mib, spot| {
-            grid.cheapest(Resources::new(cpu, mib), spot, Arch::X86_64).map(|o| o.kind.as_str())
+            grid.cheapest(Resources::new(cpu, mib), &Wanted::new(spot, Arch::X86_64))
+                .map(|o| o.kind.as_str())
         };
         assert_eq!(best(1, 1, SpotPolicy::Never), Some("small"));
         assert_eq!(best(1, 1, SpotPolicy::Allowed), Some("deep"));
@@ -189,7 +194,7 @@ mod tests {
         let tied = |kinds: [(&str, Market); 2]| {
             let shelf = Shelf::new(kinds.map(|(kind, market)| offer(kind, 1, 1, 7, market)).into());
             shelf
-                .cheapest(Resources::new(1, 1), SpotPolicy::Allowed, Arch::X86_64)
+                .cheapest(Resources::new(1, 1), &Wanted::new(SpotPolicy::Allowed, Arch::X86_64))
                 .map(|offer| (offer.kind.clone(), offer.market))
         };
         let (on_demand, spot) = (Market::OnDemand, Market::Spot);

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use kato_core::{MicroDollars, Offer, Resources};
 
 use super::{FINE, Item, share_of_price};
-use crate::catalogue::admits;
-use crate::place::ARCH;
 
 /// A machine that runs, or that is bought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +101,7 @@ impl Bin {
 
 /// Whether copies of an item may run on such a machine, whatever they cost there.
 pub(super) fn may_run(item: &Item, offer: &Offer) -> bool {
-    offer.arch == ARCH && admits(item.spot, offer.market)
+    item.wanted.admits(offer)
 }
 
 /// Whether copies of an item may run on a machine with what is on it.

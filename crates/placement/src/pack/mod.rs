@@ -2,11 +2,12 @@
 //!
 //! Copies of one item are identical. A machine costs its price once, however many copies are on it, and nothing if it is
 //! used already; a copy costs what its item says for the site that it is at (latency, mostly). One item alone is solved
-//! exactly ([`spread`], [`cover`]), up to [`CHUNK`] copies at a time. Several items are placed one after the other, the
+//! exactly ([`divide`], [`cover`]), up to [`CHUNK`] copies at a time. Several items are placed one after the other, the
 //! largest first, each seeing the room that the others left; then whatever can be placed again for less is ([`improve`]).
 
 mod bin;
 mod cover;
+mod divide;
 mod improve;
 mod report;
 mod sequence;
@@ -15,10 +16,10 @@ mod yard;
 
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Offer, Resources, SpotPolicy};
+use kato_core::{MicroDollars, Offer, ProviderName, RegionName, Resources};
 
-use crate::catalogue::Catalogue;
-use crate::place::Site;
+use crate::catalogue::{Catalogue, Wanted};
+use crate::place::{Room, Site};
 pub(crate) use report::Use;
 pub(crate) use yard::Yard as Packing;
 
@@ -37,37 +38,67 @@ pub struct Item {
     /// How many.
     pub copies: u32,
     /// Which machines they may run on.
-    pub spot: SpotPolicy,
-    /// What one costs beside its machine, an hour, by site, in billionths of a dollar; none where it may not go.
+    pub wanted: Wanted,
+    /// What one costs beside its machine, an hour, by stall, in billionths of a dollar; none where it may not go.
     pub at: Vec<Option<i64>>,
-    /// Which sites count together, by site: those with the same number.
-    pub group: Vec<usize>,
-    /// The most in each group, by its number; as many as one likes where it is not there.
-    pub group_max: Vec<u32>,
+    /// How many may be together.
+    pub levels: Vec<Level>,
     /// The most that one copy may cost, of its machine's price.
     pub price_max: Option<MicroDollars>,
 }
 
-impl Item {
-    /// The most copies in a group.
-    pub(super) fn most_in(&self, group: usize) -> u32 {
-        self.group_max.get(group).copied().unwrap_or(u32::MAX)
-    }
+/// A limit on how many copies of an item are together.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// What counts together, by stall: those with the same number, from 0.
+    pub group: Vec<usize>,
+    /// The most in each group, by its number.
+    pub most: Vec<u32>,
+    /// What a copy more costs, an hour, in billionths of a dollar. None: there must be none.
+    pub excess: Option<i64>,
+}
 
-    /// Whether there is a most anywhere.
-    pub(super) fn is_limited(&self) -> bool {
-        !self.group_max.is_empty()
+/// Where machines may be used and bought: a cell, or what one provider has of it.
+#[derive(Debug, Clone)]
+pub struct Stall<'a> {
+    /// Its cell, by index: the stalls of one share what it may buy.
+    pub cell: usize,
+    /// The machines there, each with its place in the cell's list.
+    pub machines: Vec<(usize, &'a Room)>,
+    /// What can be bought from.
+    pub regions: Vec<&'a (ProviderName, RegionName)>,
+}
+
+/// A problem of the packing.
+#[derive(Debug, Clone)]
+pub struct Stalls<'a> {
+    /// All of them.
+    pub all: Vec<Stall<'a>>,
+    /// How many machines may be bought, by cell.
+    pub buy_max: Vec<u32>,
+}
+
+impl<'a> Stalls<'a> {
+    /// One for each cell.
+    pub fn whole(sites: impl IntoIterator<Item = &'a Site>) -> Self {
+        let mut stalls = Self { all: Vec::new(), buy_max: Vec::new() };
+        for (cell, site) in sites.into_iter().enumerate() {
+            let machines = site.machines.iter().enumerate().collect();
+            stalls.all.push(Stall { cell, machines, regions: site.regions.iter().collect() });
+            stalls.buy_max.push(site.machines_to_buy_max);
+        }
+        stalls
     }
 }
 
 /// A machine that is used, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
-    /// Its site, by index.
-    pub site: usize,
+    /// Its stall, by index.
+    pub stall: usize,
     /// What it is.
     pub offer: Arc<Offer>,
-    /// Which of the site's machines it is; none where it is bought.
+    /// Which of the cell's machines it is; none where it is bought.
     pub machine: Option<usize>,
     /// What it costs to use it: nothing if it is used already.
     pub price: MicroDollars,
@@ -78,7 +109,7 @@ pub struct Used {
 /// What goes where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
-    /// Machines with something of the items on them: by site, those that run first.
+    /// Machines with something of the items on them: by stall, those that run first.
     pub used: Vec<Used>,
     /// The copies of each item that fit nowhere.
     pub unplaced: Vec<u32>,
@@ -86,19 +117,18 @@ pub struct Packed {
     pub cost: i64,
 }
 
-/// Packs `items` at `sites`, the machines of which are those of the problem. The same input gives the same output.
-pub fn pack(items: &[Item], sites: &[Site], catalogue: &Catalogue) -> Packed {
-    let sites: Vec<&Site> = sites.iter().collect();
-    solve(items, &sites, catalogue).packed()
+/// Packs `items` on `stalls`. The same input gives the same output.
+pub fn pack(items: &[Item], stalls: &Stalls, catalogue: &Catalogue) -> Packed {
+    solve(items, stalls, catalogue).packed()
 }
 
 /// Packs, and keeps what more can be asked of it.
 pub(crate) fn solve<'a>(
     items: &'a [Item],
-    sites: &'a [&'a Site],
+    stalls: &'a Stalls<'a>,
     catalogue: &'a Catalogue,
 ) -> Packing<'a> {
-    let mut yard = Packing::new(items, sites, catalogue);
+    let mut yard = Packing::new(items, stalls, catalogue);
     let mut order: Vec<usize> = (0..items.len()).collect();
     // What needs most room has the fewest places to choose from.
     order.sort_by_key(|item| std::cmp::Reverse((yard.weight(*item), *item)));

@@ -3,40 +3,25 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Offer, Resources, SpotPolicy};
+use kato_core::{Market, MicroDollars, Offer, Resources, SpotPolicy};
 
 use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
-use super::spread::Spread;
-use super::{CHUNK, FINE, Item, Packed, Used, share_of_price};
-use crate::catalogue::Catalogue;
-use crate::place::{ARCH, Room, Site};
+use super::{FINE, Item, Packed, Stall, Stalls, Used, share_of_price};
+use crate::catalogue::{Catalogue, Wanted};
+use crate::place::Room;
 
-/// Sites of which no more than so many copies may be together.
-struct Group {
-    number: usize,
-    most: u32,
-    spread: Spread,
-    covers: Vec<(usize, Cover)>,
-}
-
-impl Group {
-    fn new(number: usize, most: u32) -> Self {
-        Self { number, most, spread: Spread::new(most), covers: Vec::new() }
-    }
-}
-
-/// The machines of a site, in one order whatever order they came in: those first whose use costs least, and of those the ones
+/// The machines of a stall, in one order whatever order they came in: those first whose use costs least, and of those the ones
 /// with the least room.
-fn running(site: &Site) -> Vec<Bin> {
-    let bin = |(machine, room): (usize, &Room)| Bin {
+fn running(stall: &Stall) -> Vec<Bin> {
+    let bin = |(machine, room): &(usize, &Room)| Bin {
         offer: Arc::clone(&room.offer),
-        machine: Some(machine),
+        machine: Some(*machine),
         price: room.adds.0.saturating_mul(FINE),
         free: room.free,
         load: Vec::new(),
     };
-    let mut bins: Vec<Bin> = site.machines.iter().enumerate().map(bin).collect();
+    let mut bins: Vec<Bin> = stall.machines.iter().map(bin).collect();
     bins.sort_by(|a, b| {
         let same = Arc::ptr_eq(&a.offer, &b.offer);
         let by_offer = || if same { Ordering::Equal } else { a.offer.cmp(&b.offer) };
@@ -53,7 +38,7 @@ pub(super) fn fine(offer: &Offer) -> i64 {
 /// What is where.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// By site. Shared with earlier layouts until it changes: most steps change a few sites.
+    /// By stall. Shared with earlier layouts until it changes: most steps change a few sites.
     pub(super) bins: Vec<Arc<Vec<Bin>>>,
     /// By item.
     pub(super) unplaced: Vec<u32>,
@@ -62,22 +47,26 @@ pub(super) struct Layout {
 /// The sites, and what is put on them.
 pub(crate) struct Yard<'a> {
     pub(super) items: &'a [Item],
-    sites: &'a [&'a Site],
+    stalls: &'a Stalls<'a>,
     catalogue: &'a Catalogue,
+    /// Whether all items may run on the same machines but for the market.
+    alike: bool,
     pub(super) layout: Layout,
     demand: Resources,
 }
 
 impl<'a> Yard<'a> {
-    pub(super) fn new(items: &'a [Item], sites: &'a [&'a Site], catalogue: &'a Catalogue) -> Self {
-        let bins = sites.iter().map(|site| Arc::new(running(site)));
+    pub(super) fn new(items: &'a [Item], stalls: &'a Stalls<'a>, catalogue: &'a Catalogue) -> Self {
+        let bins = stalls.all.iter().map(|stall| Arc::new(running(stall)));
+        let any = |item: &Item| Wanted { spot: SpotPolicy::Allowed, ..item.wanted.clone() };
+        let alike = items.windows(2).all(|pair| any(&pair[0]) == any(&pair[1]));
         let demand = items.iter().map(|item| item.request.times(item.copies)).sum();
         let layout = Layout { bins: bins.collect(), unplaced: vec![0; items.len()] };
-        Self { items, sites, catalogue, layout, demand }
+        Self { items, stalls, catalogue, alike, layout, demand }
     }
 
-    fn bins_mut(&mut self, site: usize) -> &mut Vec<Bin> {
-        Arc::make_mut(&mut self.layout.bins[site])
+    fn bins_mut(&mut self, stall: usize) -> &mut Vec<Bin> {
+        Arc::make_mut(&mut self.layout.bins[stall])
     }
 
     /// How much of all that is wanted a copy of an item is, in millionths.
@@ -93,25 +82,34 @@ impl<'a> Yard<'a> {
     /// What one copy of an item costs at the least on a machine of its own, for what it needs.
     pub(super) fn dearness(&self, item: usize) -> i64 {
         let at = self.items[item].at.iter().enumerate();
-        let costs = at.filter_map(|(site, at)| Some(fine(self.cheapest(site, item, 1)?) + (*at)?));
+        let costs =
+            at.filter_map(|(stall, at)| Some(fine(self.cheapest(stall, item, 1)?) + (*at)?));
         let weight = i64::try_from(self.weight(item).max(1)).unwrap_or(i64::MAX);
         costs.min().unwrap_or(NEVER) / weight
     }
 
-    /// How many machines may still be bought at a site.
-    pub(super) fn may_buy(&self, site: usize) -> u32 {
-        self.sites[site].machines_to_buy_max.saturating_sub(self.bought(site))
+    /// How many machines may still be bought at a stall.
+    pub(super) fn may_buy(&self, stall: usize) -> u32 {
+        let cell = self.stalls.all[stall].cell;
+        self.stalls.buy_max[cell].saturating_sub(self.bought(cell))
     }
 
-    fn bought(&self, site: usize) -> u32 {
-        let bought = self.layout.bins[site].iter().filter(|bin| bin.machine.is_none()).count();
-        u32::try_from(bought).unwrap_or(u32::MAX)
+    /// How many machines are bought in a cell.
+    fn bought(&self, cell: usize) -> u32 {
+        let own = |(stall, _): &(&Stall, &Arc<Vec<Bin>>)| stall.cell == cell;
+        let own = self.stalls.all.iter().zip(&self.layout.bins).filter(own);
+        let bought = own.map(|(_, bins)| bins.iter().filter(|bin| bin.machine.is_none()).count());
+        u32::try_from(bought.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
-    /// Whether more machines are bought at a site than may be.
+    /// Whether more machines are bought in a cell than may be.
     pub(super) fn is_overbought(&self) -> bool {
-        let mut sites = self.sites.iter().enumerate();
-        sites.any(|(index, site)| self.bought(index) > site.machines_to_buy_max)
+        let mut bought = vec![0u32; self.stalls.buy_max.len()];
+        for (stall, bins) in self.stalls.all.iter().zip(&self.layout.bins) {
+            let here = bins.iter().filter(|bin| bin.machine.is_none()).count();
+            bought[stall.cell] += u32::try_from(here).unwrap_or(u32::MAX);
+        }
+        bought.iter().zip(&self.stalls.buy_max).any(|(bought, most)| bought > most)
     }
 
     /// Whether a machine that is bought costs an item more than it may.
@@ -121,41 +119,42 @@ impl<'a> Yard<'a> {
         limited && bins.any(|bin| bin.is_overpriced(self.items))
     }
 
-    /// Buys one machine at a site for all that is on these, each given by site and number.
-    pub(super) fn buy_for(&mut self, site: usize, spot: SpotPolicy, mut bins: Vec<(usize, usize)>) {
+    /// Buys one machine at a stall for all that is on these, each given by stall and number.
+    pub(super) fn buy_for(&mut self, stall: usize, market: Market, mut bins: Vec<(usize, usize)>) {
         let mut load: Vec<(usize, u32)> = Vec::new();
         // From behind, so that the numbers of the others stay as they are.
         bins.sort_unstable_by(|a, b| b.cmp(a));
-        for (site, bin) in bins {
-            load.extend(self.empty(site, bin));
+        for (stall, bin) in bins {
+            load.extend(self.empty(stall, bin));
         }
-        self.buy_with(site, spot, &load);
+        self.buy_with(stall, market, &load);
     }
 
-    /// Buys the cheapest machine at a site for these items, each with the number of its copies.
-    pub(super) fn buy_with(&mut self, site: usize, spot: SpotPolicy, load: &[(usize, u32)]) {
+    /// Buys the cheapest machine at a stall for these items, each with the number of its copies.
+    pub(super) fn buy_with(&mut self, stall: usize, market: Market, load: &[(usize, u32)]) {
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
-        let offer = self.cheapest_for(site, sizes.sum(), spot);
+        let items = load.iter().map(|(item, _)| *item);
+        let offer = self.cheapest_for_all(stall, sizes.sum(), market, items);
         let mut bin = Bin::bought(offer.expect("a machine for this was found a moment ago"));
         for (item, copies) in load {
             bin.put(*item, self.items[*item].request, *copies);
         }
-        self.bins_mut(site).push(bin);
+        self.bins_mut(stall).push(bin);
     }
 
     /// What it costs to put these items on an empty machine that runs, each given with the number of its copies; none
     /// where they do not fit or must not go.
     pub(super) fn cost_of_filling(
         &self,
-        (site, bin): (usize, usize),
+        (stall, bin): (usize, usize),
         load: &[(usize, u32)],
     ) -> Option<i64> {
-        let bin = &self.layout.bins[site][bin];
+        let bin = &self.layout.bins[stall][bin];
         let (mut request, mut cost) = (Resources::NONE, bin.price);
         for (item, copies) in load {
             let item = &self.items[*item];
             request = request + item.request.times(*copies);
-            cost += item.at[site]? * i64::from(*copies);
+            cost += item.at[stall]? * i64::from(*copies);
             if !suits(item, bin, self.items) {
                 return None;
             }
@@ -164,79 +163,18 @@ impl<'a> Yard<'a> {
     }
 
     /// Puts these items on a machine.
-    pub(super) fn fill(&mut self, (site, bin): (usize, usize), load: &[(usize, u32)]) {
+    pub(super) fn fill(&mut self, (stall, bin): (usize, usize), load: &[(usize, u32)]) {
         for (item, copies) in load {
             let request = self.items[*item].request;
-            self.bins_mut(site)[bin].put(*item, request, *copies);
+            self.bins_mut(stall)[bin].put(*item, request, *copies);
         }
     }
 
-    /// Places copies of an item where they cost least beside all that is placed; what fits nowhere is noted.
-    pub(super) fn add(&mut self, item: usize, mut copies: u32) {
-        while copies > 0 {
-            let now = copies.min(CHUNK);
-            let placed = self.add_chunk(item, now);
-            copies -= placed;
-            if placed < now {
-                self.layout.unplaced[item] += copies;
-                return;
-            }
-        }
-    }
-
-    fn add_chunk(&mut self, item: usize, copies: u32) -> u32 {
-        let wanted = &self.items[item];
-        let mut groups: Vec<Group> = Vec::new();
-        for (site, at) in wanted.at.iter().enumerate() {
-            let Some(at) = at else { continue };
-            let number = wanted.group.get(site).copied().unwrap_or(site);
-            let known = groups.iter().position(|group| group.number == number);
-            let index = known.unwrap_or_else(|| {
-                let most = wanted.most_in(number);
-                let here = if most == u32::MAX { 0 } else { self.copies_in(item, number) };
-                groups.push(Group::new(number, copies.min(most.saturating_sub(here))));
-                groups.len() - 1
-            });
-            let most = groups[index].most;
-            if most == 0 {
-                continue;
-            }
-            let cover = Cover::new(self.stock(site, item, most), most);
-            let cost = |(copies, price): (i64, &i64)| price.saturating_add(at * copies).min(NEVER);
-            let costs: Vec<i64> = (0..).zip(&cover.price).map(cost).collect();
-            groups[index].spread.add(&costs);
-            groups[index].covers.push((site, cover));
-        }
-        let mut spread = Spread::new(copies);
-        for group in &groups {
-            spread.add(group.spread.costs());
-        }
-        let mut placed = 0;
-        for (group, here) in groups.into_iter().zip(spread.most()) {
-            let sites = group.spread.places(here);
-            for ((site, cover), here) in group.covers.into_iter().zip(sites) {
-                if here > 0 {
-                    self.put(site, item, here, &cover);
-                    placed += here;
-                }
-            }
-        }
-        placed
-    }
-
-    /// How many copies of an item are in a group of its sites.
-    fn copies_in(&self, item: usize, group: usize) -> u32 {
-        let sites = self.items[item].group.iter().enumerate();
-        let here = sites.filter(|(_, of)| **of == group).map(|(site, _)| site);
-        let loads = here.flat_map(|site| self.layout.bins[site].iter().flat_map(|bin| &bin.load));
-        loads.filter(|(of, _)| *of == item).map(|(_, copies)| copies).sum()
-    }
-
-    /// What a site has for up to so many copies of an item.
-    fn stock(&self, site: usize, item: usize, most: u32) -> Stock {
+    /// What a stall has for up to so many copies of an item.
+    pub(super) fn stock(&self, stall: usize, item: usize, most: u32) -> Stock {
         let wanted = &self.items[item];
         let mut stock = Stock::default();
-        for (index, bin) in self.layout.bins[site].iter().enumerate() {
+        for (index, bin) in self.layout.bins[stall].iter().enumerate() {
             let takes = bin.free.holds(wanted.request);
             if takes == 0 || !suits(wanted, bin, self.items) {
                 continue;
@@ -247,10 +185,10 @@ impl<'a> Yard<'a> {
                 stock.idle.push(Idle { takes, price: bin.price, bin: index });
             }
         }
-        stock.buy_max = self.may_buy(site);
+        stock.buy_max = self.may_buy(stall);
         if stock.buy_max > 0 && stock.open < most {
             let price = |copies| {
-                let price = fine(self.cheapest(site, item, copies)?);
+                let price = fine(self.cheapest(stall, item, copies)?);
                 let most = wanted.price_max.map(|max| max.0.saturating_mul(FINE));
                 let dear = most.is_some_and(|most| price > most.saturating_mul(copies.into()));
                 Some(if dear { NEVER } else { price })
@@ -260,43 +198,78 @@ impl<'a> Yard<'a> {
         stock
     }
 
-    /// The cheapest machine on sale at a site that takes so many copies.
-    pub(super) fn cheapest(&self, site: usize, item: usize, copies: u32) -> Option<&'a Arc<Offer>> {
-        let wanted = &self.items[item];
-        self.cheapest_for(site, wanted.request.times(copies), wanted.spot)
+    /// The cheapest machine on sale at a stall that takes so many copies.
+    pub(super) fn cheapest(
+        &self,
+        stall: usize,
+        item: usize,
+        copies: u32,
+    ) -> Option<&'a Arc<Offer>> {
+        let item = &self.items[item];
+        self.cheapest_for(stall, item.request.times(copies), &item.wanted)
     }
 
-    /// The cheapest machine on sale at a site with so much room.
-    pub(super) fn cheapest_for(
+    /// The cheapest machine on sale at a stall with so much room, on which all of these items may run.
+    pub(super) fn cheapest_for_all(
         &self,
-        site: usize,
+        stall: usize,
         request: Resources,
-        spot: SpotPolicy,
+        market: Market,
+        mut items: impl Iterator<Item = usize>,
+    ) -> Option<&'a Arc<Offer>> {
+        let mut wanted = self.items[items.next()?].wanted.clone();
+        if !wanted.admits_market(market) {
+            return None;
+        }
+        wanted = wanted.on(market);
+        for item in items {
+            let other = &self.items[item].wanted;
+            if !other.admits_market(market) {
+                return None;
+            }
+            if !self.alike {
+                wanted = wanted.and(other, market)?;
+            }
+        }
+        self.cheapest_for(stall, request, &wanted)
+    }
+
+    /// Everything that is on sale at a stall.
+    pub(super) fn on_sale(&self, stall: usize) -> impl Iterator<Item = &'a Arc<Offer>> {
+        let catalogue = self.catalogue;
+        let regions = self.stalls.all[stall].regions.iter();
+        regions.flat_map(move |(provider, region)| catalogue.offers(provider, region))
+    }
+
+    fn cheapest_for(
+        &self,
+        stall: usize,
+        request: Resources,
+        wanted: &Wanted,
     ) -> Option<&'a Arc<Offer>> {
         let catalogue = self.catalogue;
-        let regions = self.sites[site].regions.iter();
-        let offers = regions.filter_map(|(provider, region)| {
-            catalogue.cheapest(provider, region, request, spot, ARCH)
-        });
+        let regions = self.stalls.all[stall].regions.iter();
+        let offers = regions
+            .filter_map(|(provider, region)| catalogue.cheapest(provider, region, request, wanted));
         offers.min_by(|a, b| crate::catalogue::prefer(a, b))
     }
 
-    /// Puts copies of an item at a site, on what its cover takes for so many.
-    fn put(&mut self, site: usize, item: usize, copies: u32, cover: &Cover) {
+    /// Puts copies of an item at a stall, on what its cover takes for so many.
+    pub(super) fn put(&mut self, stall: usize, item: usize, copies: u32, cover: &Cover) {
         let taken = cover.taken(copies as usize);
         let request = self.items[item].request;
         let mut left = copies;
         for size_bought in &taken.bought {
             let offer =
-                self.cheapest(site, item, *size_bought).expect("it was on sale a moment ago");
+                self.cheapest(stall, item, *size_bought).expect("it was on sale a moment ago");
             let here = left.min(*size_bought);
             let mut bin = Bin::bought(offer);
             bin.put(item, request, here);
             left -= here;
-            self.bins_mut(site).push(bin);
+            self.bins_mut(stall).push(bin);
         }
         let items = self.items;
-        let bins = Arc::make_mut(&mut self.layout.bins[site]);
+        let bins = Arc::make_mut(&mut self.layout.bins[stall]);
         for index in taken.idle {
             let here = left.min(bins[index].free.holds(request));
             if here > 0 {
@@ -327,7 +300,10 @@ impl<'a> Yard<'a> {
                 left -= here;
             }
         }
-        assert!(left == 0, "cover-has-room: {left} copies of item {item} are left at site {site}");
+        assert!(
+            left == 0,
+            "cover-has-room: {left} copies of item {item} are left at stall {stall}"
+        );
     }
 
     /// Takes every copy of an item off again, those without a place too, and says how many.
@@ -346,26 +322,26 @@ impl<'a> Yard<'a> {
     }
 
     /// Empties a bin, and says what was on it.
-    pub(super) fn empty(&mut self, site: usize, bin: usize) -> Vec<(usize, u32)> {
-        let found = &mut Arc::make_mut(&mut self.layout.bins[site])[bin];
+    pub(super) fn empty(&mut self, stall: usize, bin: usize) -> Vec<(usize, u32)> {
+        let found = &mut Arc::make_mut(&mut self.layout.bins[stall])[bin];
         let load = std::mem::take(&mut found.load);
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
         found.free = found.free + sizes.sum();
         if found.machine.is_none() {
-            self.bins_mut(site).remove(bin);
+            self.bins_mut(stall).remove(bin);
         }
         load
     }
 
     /// What all of it costs.
     pub(super) fn cost(&self) -> i64 {
-        let of = |(site, bins): (usize, &Arc<Vec<Bin>>)| -> i64 {
+        let of = |(stall, bins): (usize, &Arc<Vec<Bin>>)| -> i64 {
             let copies = |(item, copies): &(usize, u32)| {
-                self.items[*item].at[site].map_or(0, |at| at * i64::from(*copies))
+                self.items[*item].at[stall].map_or(0, |at| at * i64::from(*copies))
             };
             bins.iter().map(|bin| bin.cost() + bin.load.iter().map(copies).sum::<i64>()).sum()
         };
-        self.layout.bins.iter().enumerate().map(of).sum()
+        self.layout.bins.iter().enumerate().map(of).sum::<i64>() + self.penalties()
     }
 
     /// How many copies have no place.
@@ -375,10 +351,10 @@ impl<'a> Yard<'a> {
 
     pub(super) fn packed(self) -> Packed {
         let cost = self.cost();
-        let used = |(site, bins): (usize, Arc<Vec<Bin>>)| {
+        let used = |(stall, bins): (usize, Arc<Vec<Bin>>)| {
             let bins = Arc::unwrap_or_clone(bins).into_iter().filter(|bin| !bin.load.is_empty());
             bins.map(move |bin| Used {
-                site,
+                stall,
                 offer: bin.offer,
                 machine: bin.machine,
                 price: MicroDollars(bin.price / FINE),

@@ -3,37 +3,156 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Source, Timestamp, Verdict};
+use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Source, Verdict, WorkloadSpec};
 
 use super::assess::Assessed;
-use super::{Answer, Chosen, Host, Room, suits};
+use super::stalls::Split;
+use super::{Answer, Chosen, Host, Question, Site};
 use crate::pack::{Packing, Use};
 
-/// The answer for an item; what is the same for all of its cells is left to the caller.
-pub(super) fn answer(
-    packing: &Packing,
-    item: usize,
-    uses: &[Use],
-    assessed: &[Assessed],
-) -> Answer {
-    let mut placements = placements(uses, assessed);
-    placements.sort_by(|a, b| {
-        let rank = |chosen: &Chosen| {
-            let quote = &chosen.quote;
-            (quote.total_micros_per_hour(), quote.price_micros_per_hour, chosen.site, chosen.on)
+/// What an answer is made from.
+pub(super) struct Seen<'a> {
+    pub(super) packing: &'a Packing<'a>,
+    pub(super) split: &'a Split<'a>,
+    pub(super) sites: &'a [&'a Site],
+    pub(super) question: &'a Question<'a>,
+}
+
+impl Seen<'_> {
+    /// The answer for an item and what its copies are on; how many have no place is left to the caller.
+    pub(super) fn answer(&self, item: usize, uses: &[Use]) -> Answer {
+        let mut placements = self.placements(uses);
+        placements.sort_by(|a, b| {
+            let rank = |chosen: &Chosen| {
+                let quote = &chosen.quote;
+                (quote.total_micros_per_hour(), quote.price_micros_per_hour, chosen.site, chosen.on)
+            };
+            rank(a).cmp(&rank(b))
+        });
+        let sites = 0..self.question.assessed.len();
+        let mut candidates: Vec<Candidate> =
+            sites.map(|site| self.candidate(item, site, &placements)).collect();
+        // Stable: those that are equal stay in the order of their names.
+        candidates.sort_by(compare);
+        let latency_price_micros_per_ms_hour = match self.question.assessed.first() {
+            Some(assessed) => assessed.workload.latency_price_micros_per_ms_hour,
+            None => MicroDollars::ZERO,
         };
-        rank(a).cmp(&rank(b))
-    });
-    let mut candidates: Vec<Candidate> = assessed
-        .iter()
-        .enumerate()
-        .map(|(site, assessed)| candidate(packing, item, site, assessed, &placements))
-        .collect();
-    // Stable: those that are equal stay in the order of their names.
-    candidates.sort_by(compare);
-    let latency_price_micros_per_ms_hour = MicroDollars::ZERO;
-    let decision = Decision { at: Timestamp(0), latency_price_micros_per_ms_hour, candidates };
-    Answer { decision, placements, unplaced: 0 }
+        let at = self.question.now;
+        let decision = Decision { at, latency_price_micros_per_ms_hour, candidates };
+        Answer { decision, placements, unplaced: 0 }
+    }
+
+    /// The copies of the item, each with its place.
+    fn placements(&self, uses: &[Use]) -> Vec<Chosen> {
+        let mut placements = Vec::new();
+        for used in uses {
+            let on = used.machine.map_or(Host::Bought(used.number), Host::Machine);
+            let (site, _) = self.split.owners[used.stall];
+            let chosen = Chosen { site, on, quote: self.quote(used) };
+            placements.extend(std::iter::repeat_n(chosen, used.copies as usize));
+        }
+        placements
+    }
+
+    fn candidate(&self, item: usize, site: usize, placements: &[Chosen]) -> Candidate {
+        let assessed = &self.question.assessed[site];
+        let mut here = placements.iter().filter(|chosen| chosen.site == site);
+        let count = u32::try_from(here.clone().count()).unwrap_or(u32::MAX);
+        let (quote, verdict) = match here.next() {
+            Some(first) => (Some(first.quote.clone()), Verdict::Chosen(count)),
+            None => self.not_chosen(item, site, assessed),
+        };
+        Candidate {
+            datacenter: assessed.site.datacenter.clone(),
+            cell: assessed.one_of_several.then(|| assessed.site.cell.clone()),
+            latency_us: assessed.latency.map(|latency| latency.mean_us),
+            quote,
+            verdict,
+        }
+    }
+
+    /// What a copy would cost in a cell that has none of those that were placed, beside all that was placed, and why it has
+    /// none.
+    fn not_chosen(
+        &self,
+        item: usize,
+        site: usize,
+        assessed: &Assessed,
+    ) -> (Option<Quote>, Verdict) {
+        if let Some(refusal) = assessed.refusal.clone().filter(|_| assessed.is_closed()) {
+            return (None, Verdict::Refused(refusal));
+        }
+        let ones = self.split.of(site).filter_map(|stall| self.packing.one_more(item, stall));
+        let one = ones.min_by_key(|(dear, used)| {
+            (*dear, used.adds + self.split.preference(assessed.workload, used.stall))
+        });
+        let one = one.map(|(_, used)| used);
+        let max = assessed.workload.price_micros_per_hour_max;
+        let refusal = assessed.refusal.clone().or_else(|| self.together(item, site, assessed));
+        let refusal = refusal.or_else(|| match (&one, max) {
+            (None, _) => Some(self.why_none(item, site, assessed.workload)),
+            (Some(one), Some(max)) if one.price > max => Some(Refusal::TooExpensive {
+                price_micros_per_hour: one.price,
+                max_micros_per_hour: max,
+            }),
+            // Last, because it passes: the other reasons hold whatever room there is.
+            (Some(_), _) => assessed.refused.then_some(Refusal::RefusedByCell),
+        });
+        let verdict = refusal.map_or(Verdict::Costlier, Verdict::Refused);
+        (one.map(|one| self.quote(&one)), verdict)
+    }
+
+    /// The limit on what is together that is reached wherever a copy might be in a cell.
+    fn together(&self, item: usize, site: usize, assessed: &Assessed) -> Option<Refusal> {
+        let mut refusal = None;
+        for stall in self.split.of(site) {
+            let level = self.packing.full_level(item, stall)?;
+            let rule = &assessed.workload.rules.spreads[level];
+            let name = self.split.name(rule.over, stall, self.sites);
+            let most = rule.most_in(&name, assessed.workload.count);
+            refusal = Some(Refusal::Spread { over: rule.over, most });
+        }
+        refusal
+    }
+
+    /// Why no machine of a cell takes another copy at any price.
+    fn why_none(&self, item: usize, site: usize, workload: &WorkloadSpec) -> Refusal {
+        let mut stalls = self.split.of(site);
+        if let Some(newest) = stalls.find_map(|stall| self.packing.stale(item, stall))
+            && let Some(age_s_max) = workload.rules.price_age_s_max
+        {
+            let age_s = self.question.now.0.saturating_sub(newest.0) / 1_000;
+            return Refusal::Stale { age_s, age_s_max };
+        }
+        let sold = self.split.of(site).any(|stall| self.packing.sells(item, stall));
+        let lacks = self.split.of(site).filter_map(|stall| self.packing.nearest(item, stall)).min();
+        let buys = self.sites[site].machines_to_buy_max > 0;
+        if sold || (lacks.is_some() && !buys) {
+            return Refusal::NoRoom { lacks: lacks.map(|(_, lacks)| lacks) };
+        }
+        Refusal::NoOffer {
+            request: workload.request,
+            spot: workload.spot,
+            arches: workload.rules.arches.clone(),
+            providers: workload.rules.providers.clone(),
+        }
+    }
+
+    fn quote(&self, used: &Use) -> Quote {
+        let (site, _) = self.split.owners[used.stall];
+        let assessed = &self.question.assessed[site];
+        let preference = assessed.preference + self.split.preference(assessed.workload, used.stall);
+        Quote {
+            offer: Arc::clone(used.offer),
+            source: if used.machine.is_some() { Source::Running } else { Source::Buy },
+            price_micros_per_hour: used.price,
+            adds_micros_per_hour: used.adds,
+            latency_micros_per_hour: assessed.latency_price,
+            preference_micros_per_hour: preference,
+            moving_micros_per_hour: assessed.moving,
+        }
+    }
 }
 
 /// Those that were chosen, then those that would do, by total, then those that were refused.
@@ -48,90 +167,4 @@ fn compare(a: &Candidate, b: &Candidate) -> Ordering {
         candidate.quote.as_ref().filter(|_| feasible).map(Quote::total_micros_per_hour)
     };
     (rank(a), total(a)).cmp(&(rank(b), total(b)))
-}
-
-/// The copies of the item, each with its place.
-fn placements(uses: &[Use], assessed: &[Assessed]) -> Vec<Chosen> {
-    let mut placements = Vec::new();
-    for used in uses {
-        let on = used.machine.map_or(Host::Bought(used.number), Host::Machine);
-        let chosen = Chosen { site: used.site, on, quote: quote(used, &assessed[used.site]) };
-        placements.extend(std::iter::repeat_n(chosen, used.copies as usize));
-    }
-    placements
-}
-
-fn candidate(
-    packing: &Packing,
-    item: usize,
-    site: usize,
-    assessed: &Assessed,
-    placements: &[Chosen],
-) -> Candidate {
-    let mut here = placements.iter().filter(|chosen| chosen.site == site);
-    let count = u32::try_from(here.clone().count()).unwrap_or(u32::MAX);
-    let (quote, verdict) = match here.next() {
-        Some(first) => (Some(first.quote.clone()), Verdict::Chosen(count)),
-        None => not_chosen(packing, item, site, assessed),
-    };
-    Candidate {
-        datacenter: assessed.site.datacenter.clone(),
-        cell: assessed.one_of_several.then(|| assessed.site.cell.clone()),
-        latency_us: assessed.latency.map(|latency| latency.mean_us),
-        quote,
-        verdict,
-    }
-}
-
-/// What a copy would cost in a cell that has none of those that were placed, beside all that was placed, and why it has none.
-fn not_chosen(
-    packing: &Packing,
-    item: usize,
-    site: usize,
-    assessed: &Assessed,
-) -> (Option<Quote>, Verdict) {
-    let closed = assessed.refusal.as_ref().filter(|refusal| is_closed(refusal));
-    if let Some(refusal) = closed {
-        return (None, Verdict::Refused(refusal.clone()));
-    }
-    let one = packing.one_more(item, site);
-    let max = assessed.workload.price_micros_per_hour_max;
-    let refusal = assessed.refusal.clone().or_else(|| match (&one, max) {
-        (None, _) => Some(why_none(packing, item, site, assessed)),
-        (Some(one), Some(max)) if one.price > max => Some(Refusal::TooExpensive {
-            price_micros_per_hour: one.price,
-            max_micros_per_hour: max,
-        }),
-        // Last, because it passes: the other reasons hold whatever room there is.
-        (Some(_), _) => assessed.refused.then_some(Refusal::RefusedByCell),
-    });
-    (one.map(|one| quote(&one, assessed)), refusal.map_or(Verdict::Costlier, Verdict::Refused))
-}
-
-/// What is not reachable or not allowed has no quote: nothing there would do.
-fn is_closed(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::NotAllowed | Refusal::Unavailable)
-}
-
-/// Why no machine of a cell takes another copy at any price.
-fn why_none(packing: &Packing, item: usize, site: usize, assessed: &Assessed) -> Refusal {
-    let workload = assessed.workload;
-    let large_enough = |machine: &Room| {
-        suits(workload, &machine.offer) && workload.request.fits(machine.offer.capacity)
-    };
-    let runs = assessed.site.machines.iter().any(large_enough);
-    if packing.sells(item, site) || (runs && assessed.site.machines_to_buy_max == 0) {
-        return Refusal::NoRoom;
-    }
-    Refusal::NoOffer { request: workload.request, spot: workload.spot }
-}
-
-fn quote(used: &Use, assessed: &Assessed) -> Quote {
-    Quote {
-        offer: Arc::clone(used.offer),
-        source: if used.machine.is_some() { Source::Running } else { Source::Buy },
-        price_micros_per_hour: used.price,
-        adds_micros_per_hour: used.adds,
-        latency_micros_per_hour: assessed.latency_price,
-    }
 }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use kato_core::{DatacenterName, MicroDollars, Refusal, Spread, WorkloadSpec};
+use kato_core::{MicroDollars, Preferred, Refusal, WorkloadSpec};
 
 use super::demand::{Demands, Latency};
-use super::{Ask, Site, suits};
+use super::{Ask, Site};
+use crate::catalogue::Wanted;
 use crate::pack::{FINE, share_of_price};
 
 /// What a move must save in an hour, or the copy stays: about a cent, over a day.
@@ -20,45 +21,68 @@ pub(super) struct Assessed<'a> {
     pub(super) one_of_several: bool,
     pub(super) latency: Option<Latency>,
     pub(super) latency_price: MicroDollars,
+    /// What is preferred to it, but for providers.
+    pub(super) preference: MicroDollars,
+    /// What moving there costs.
+    pub(super) moving: MicroDollars,
     /// What removed it, whatever it has or sells.
     pub(super) refusal: Option<Refusal>,
     /// Whether it said that it has no room.
     pub(super) refused: bool,
-    /// Prefers one cell to another where both cost the same, in billionths of a dollar.
-    preference: i64,
+    /// Decides between cells that cost the same, in billionths of a dollar.
+    rank: i64,
 }
 
 impl Assessed<'_> {
     /// What a copy costs there beside its machine, in billionths of a dollar; none where it may not go.
     pub(super) fn beside(&self) -> Option<i64> {
         let allowed = self.refusal.is_none() && !self.refused;
-        allowed.then(|| self.latency_price.0.saturating_mul(FINE).saturating_add(self.preference))
+        let sum = self.latency_price + self.preference + self.moving;
+        allowed.then(|| sum.0.saturating_mul(FINE).saturating_add(self.rank))
+    }
+
+    /// Whether nothing there would do, so that there is nothing to quote.
+    pub(super) fn is_closed(&self) -> bool {
+        let closed = |refusal: &Refusal| {
+            matches!(
+                refusal,
+                Refusal::NotAllowed
+                    | Refusal::Unavailable
+                    | Refusal::Country(_)
+                    | Refusal::Label { .. }
+            )
+        };
+        self.refusal.as_ref().is_some_and(closed)
     }
 }
 
 /// Puts every site, by its place in the problem, through the constraints that do not ask for room.
-pub(super) fn assess<'a>(ask: &Ask<'a>, order: &[usize], sites: &[&'a Site]) -> Vec<Assessed<'a>> {
+pub(super) fn assess<'a>(
+    ask: &Ask<'a>,
+    wanted: &Wanted,
+    order: &[usize],
+    sites: &[&'a Site],
+) -> Vec<Assessed<'a>> {
     let workload = ask.workload;
     let demands = Demands::new(workload);
     let settled = ask.standings.iter().any(|standing| standing.home);
-    let shares: Vec<_> = sites.iter().map(|site| least_share(workload, site)).collect();
+    let shares: Vec<_> = sites.iter().map(|site| least_share(workload, wanted, site)).collect();
     let of = |(at, (index, site)): (usize, (&usize, &&'a Site))| {
-        let standing = ask.standings.get(*index).copied().unwrap_or_default();
+        let standing = ask.standings.get(*index);
+        let home = standing.is_some_and(|standing| standing.home);
         let latency = demands.latency(site.at);
         let price = workload.latency_price_micros_per_ms_hour;
-        let moves = if settled && !standing.home { MOVE.0 * FINE } else { 0 };
         Assessed {
             site,
             workload,
             one_of_several: is_one_of_several(sites, at),
             latency,
             latency_price: latency.map_or(MicroDollars::ZERO, |latency| latency.price(price)),
-            refusal: refusal(workload, site, latency).or_else(|| {
-                let taken = || copies_in(ask, order, sites, &site.datacenter) > 0;
-                (workload.spread == Spread::Datacenter && taken()).then_some(Refusal::Spread)
-            }),
-            refused: standing.refused,
-            preference: moves + rank(shares[at], &shares),
+            preference: preference(workload, site),
+            moving: if settled && !home { MOVE } else { MicroDollars::ZERO },
+            refusal: refusal(workload, site, latency),
+            refused: standing.is_some_and(|standing| standing.refused),
+            rank: rank(shares[at], &shares),
         }
     };
     order.iter().zip(sites).enumerate().map(of).collect()
@@ -79,29 +103,53 @@ fn refusal(workload: &WorkloadSpec, site: &Site, latency: Option<Latency>) -> Op
     if !site.available {
         return Some(Refusal::Unavailable);
     }
-    if let (Some(latency), Some(latency_ms_max)) = (latency, workload.latency_ms_max)
-        && u64::from(latency.farthest_us) > u64::from(latency_ms_max) * 1_000
-    {
-        return Some(Refusal::TooFar { latency_us: latency.farthest_us, latency_ms_max });
+    let rules = &workload.rules;
+    if !rules.countries.is_empty() || !rules.continents.is_empty() {
+        let within = site.country.is_some_and(|country| {
+            rules.countries.contains(&country) || rules.continents.contains(&country.continent())
+        });
+        if !within {
+            return Some(Refusal::Country(site.country));
+        }
     }
-    None
+    for (key, wants) in &rules.labels {
+        let has = site.labels.get(key);
+        if has != Some(wants) {
+            let (key, wants, has) = (key.clone(), wants.clone(), has.cloned());
+            return Some(Refusal::Label { key, wants, has });
+        }
+    }
+    let (Some(latency), Some(latency_ms_max)) = (latency, workload.latency_ms_max) else {
+        return None;
+    };
+    let (latency_us, percentile) = (latency.bounded_us, rules.latency_percentile);
+    let far = u64::from(latency_us) > u64::from(latency_ms_max) * 1_000;
+    far.then_some(Refusal::TooFar { latency_us, latency_ms_max, percentile })
 }
 
-/// How many copies that stay are in a datacenter, whichever cell they are in.
-fn copies_in(ask: &Ask, order: &[usize], sites: &[&Site], datacenter: &DatacenterName) -> u32 {
-    let all = order.iter().zip(sites);
-    let here = all.filter(|(_, site)| site.datacenter == *datacenter);
-    here.filter_map(|(index, _)| ask.standings.get(*index)).map(|found| found.copies).sum()
+/// What the preferences are worth that a site does not meet.
+fn preference(workload: &WorkloadSpec, site: &Site) -> MicroDollars {
+    let missed = workload.rules.preferences.iter().filter(|preference| match &preference.what {
+        Preferred::Datacenter(name) => site.datacenter != *name,
+        Preferred::Country(country) => site.country != Some(*country),
+        Preferred::Continent(continent) => {
+            site.country.is_none_or(|country| country.continent() != *continent)
+        }
+        Preferred::Label(key, value) => site.labels.get(key) != Some(value),
+        // That is the machine's.
+        Preferred::Provider(_) => false,
+    });
+    missed.map(|preference| preference.worth_micros_per_hour).sum()
 }
 
 /// A copy's share of the cheapest machine there that has room for it.
-fn least_share(workload: &WorkloadSpec, site: &Site) -> Option<MicroDollars> {
+fn least_share(workload: &WorkloadSpec, wanted: &Wanted, site: &Site) -> Option<MicroDollars> {
     let mut least = None;
     let mut before = None;
     for machine in &site.machines {
         // Machines of one kind are next to each other, and many.
         let same = before.is_some_and(|offer| Arc::ptr_eq(offer, &machine.offer));
-        if same || !suits(workload, &machine.offer) || !workload.request.fits(machine.free) {
+        if same || !wanted.admits(&machine.offer) || !workload.request.fits(machine.free) {
             continue;
         }
         before = Some(&machine.offer);

@@ -1,10 +1,12 @@
 //! The optimum of one workload by trying every assignment, written without a look at the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Offer, Resources, Spread, WorkloadSpec};
-use kato_placement::catalogue::admits;
-use kato_placement::{ARCH, Site, Standing, latency::estimate_us};
+use kato_core::{
+    Level, MicroDollars, Offer, Preferred, ProviderName, Resources, Spread, Timestamp, WorkloadSpec,
+};
+use kato_placement::{Site, Standing, latency::estimate_us};
 
 /// A question about one workload.
 pub(crate) struct Case<'a> {
@@ -12,128 +14,252 @@ pub(crate) struct Case<'a> {
     pub(crate) sites: &'a [Site],
     pub(crate) standings: &'a [Standing],
     pub(crate) offers: &'a [Arc<Offer>],
+    pub(crate) now: Timestamp,
+}
+
+/// A machine that runs: what is free, what its first use costs, and the share that a copy pays.
+#[derive(Clone)]
+struct Machine {
+    free: Resources,
+    adds: MicroDollars,
+    share: MicroDollars,
+    provider: ProviderName,
 }
 
 /// A site while copies are put on it.
 #[derive(Clone)]
 struct Yard {
-    /// What is free, what its first use costs, and the share that a copy pays.
-    machines: Vec<(Resources, MicroDollars, MicroDollars)>,
-    /// What was bought: what is free, the price, and how many copies are on it.
-    bought: Vec<(Resources, MicroDollars, u32)>,
-    copies: u32,
+    machines: Vec<Machine>,
+    /// What was bought: what is free, the offer, and how many copies are on it.
+    bought: Vec<(Resources, Arc<Offer>, u32)>,
 }
 
-/// The most copies that fit, and the least sum of what they add and their latency.
+/// The most copies that fit, and the least sum of what they add, their latency, and what they miss.
 pub(crate) fn best(case: &Case, copies: u32) -> (u32, MicroDollars) {
     let request = case.workload.request;
-    let of = |(site, standing): (&Site, &Standing)| {
+    let of = |site: &Site| {
         let suited = site.machines.iter().filter(|machine| runs_on(case.workload, &machine.offer));
-        let machines = suited.map(|m| (m.free, m.adds, share(request, &m.offer)));
-        Yard { machines: machines.collect(), bought: Vec::new(), copies: standing.copies }
+        let machines = suited.map(|m| Machine {
+            free: m.free,
+            adds: m.adds,
+            share: share(request, &m.offer),
+            provider: m.offer.provider.clone(),
+        });
+        Yard { machines: machines.collect(), bought: Vec::new() }
     };
-    let mut yards: Vec<Yard> = case.sites.iter().zip(case.standings).map(of).collect();
+    let mut yards: Vec<Yard> = case.sites.iter().map(of).collect();
+    let mut placed = Vec::new();
     (0..=copies)
         .rev()
-        .find_map(|copies| Some((copies, explore(case, &mut yards, copies)?)))
+        .find_map(|copies| Some((copies, explore(case, &mut yards, &mut placed, copies)?)))
         .expect("nothing can always be placed")
 }
 
+/// Copies by site and provider.
+type Placed = Vec<(usize, ProviderName)>;
+
 /// The least that so many copies add, beside those that are placed.
-fn explore(case: &Case, yards: &mut [Yard], left: u32) -> Option<MicroDollars> {
+fn explore(
+    case: &Case,
+    yards: &mut [Yard],
+    placed: &mut Placed,
+    left: u32,
+) -> Option<MicroDollars> {
     if left == 0 {
         // Whoever shares a machine that is bought pays a part of it.
-        let dear = |(_, price, copies): &(Resources, MicroDollars, u32)| {
+        let dear = |(_, offer, copies): &(Resources, Arc<Offer>, u32)| {
             let max = case.workload.price_micros_per_hour_max;
-            max.is_some_and(|max| price.0 > max.0 * i64::from(*copies))
+            max.is_some_and(|max| offer.price_micros_per_hour.0 > max.0 * i64::from(*copies))
         };
         let affordable = !yards.iter().flat_map(|yard| &yard.bought).any(dear);
-        return affordable.then_some(MicroDollars::ZERO);
+        return affordable.then(|| excess(case, placed));
     }
     let mut best: Option<MicroDollars> = None;
     for index in 0..yards.len() {
         let site = &case.sites[index];
-        if !allowed(case.workload, site, case.standings[index])
-            || (case.workload.spread == Spread::Datacenter && yards[index].copies > 0)
-        {
+        if !allowed(case.workload, site, &case.standings[index]) {
             continue;
         }
-        for (yard, adds) in changes(case, site, &yards[index]) {
-            let before = std::mem::replace(&mut yards[index], yard);
-            let rest = explore(case, yards, left - 1);
-            yards[index] = before;
-            let sum = rest.map(|rest| rest + adds + latency_price(case.workload, site));
-            best = match (best, sum) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+        for (yard, adds, provider) in changes(case, site, &yards[index]) {
+            let missed = preference(case.workload, site, &provider);
+            placed.push((index, provider));
+            if within_limits(case, placed) {
+                let before = std::mem::replace(&mut yards[index], yard);
+                let rest = explore(case, yards, placed, left - 1);
+                yards[index] = before;
+                let beside = adds + latency_price(case.workload, site) + missed;
+                best = match (best, rest.map(|rest| rest + beside)) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            placed.pop();
         }
     }
     best
 }
 
-/// Every way to put one more copy on a site, and what it adds.
-fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars)> {
-    let request = case.workload.request;
-    let mut all = Vec::new();
-    let mut consider = |adds: MicroDollars, change: &dyn Fn(&mut Yard)| {
-        let mut next = yard.clone();
-        next.copies += 1;
-        change(&mut next);
-        all.push((next, adds));
-    };
-    for (which, (free, adds, share)) in yard.machines.iter().enumerate() {
-        let max = case.workload.price_micros_per_hour_max;
-        if request.fits(*free) && max.is_none_or(|max| *share <= max) {
-            consider(*adds, &|next| {
-                let (free, _, share) = next.machines[which];
-                next.machines[which] = (free - request, MicroDollars::ZERO, share);
-            });
+/// How many copies are together, by what they are together under; those that were there before are counted.
+pub(crate) fn counts(case: &Case, rule: &Spread, placed: &Placed) -> BTreeMap<String, u32> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for (index, standing) in case.standings.iter().take(case.sites.len()).enumerate() {
+        for (provider, copies) in &standing.copies {
+            *counts.entry(together(rule.over, &case.sites[index], provider)).or_default() += copies;
         }
     }
-    for (which, (free, ..)) in yard.bought.iter().enumerate() {
+    for (index, provider) in placed {
+        *counts.entry(together(rule.over, &case.sites[*index], provider)).or_default() += 1;
+    }
+    counts
+}
+
+fn together(over: Level, site: &Site, provider: &ProviderName) -> String {
+    match over {
+        Level::Provider => provider.to_string(),
+        Level::Datacenter => site.datacenter.to_string(),
+        Level::Zone => {
+            format!("{}.{}", site.zone.clone().unwrap_or_default(), site.datacenter)
+        }
+        Level::Cell => format!("{}.{}", site.cell, site.datacenter),
+    }
+}
+
+/// Whether every group that got a copy has no more than it may.
+pub(crate) fn within_limits(case: &Case, placed: &Placed) -> bool {
+    let rules = &case.workload.rules.spreads;
+    rules.iter().filter(|rule| rule.excess_micros_per_hour.is_none()).all(|rule| {
+        let counts = counts(case, rule, placed);
+        placed.iter().all(|(index, provider)| {
+            let name = together(rule.over, &case.sites[*index], provider);
+            counts[&name] <= rule.most_in(&name, case.workload.count)
+        })
+    })
+}
+
+/// What the copies cost that are more than may be together for nothing: those that were there already cost nothing more.
+pub(crate) fn excess(case: &Case, placed: &Placed) -> MicroDollars {
+    let mut sum = 0;
+    for rule in &case.workload.rules.spreads {
+        let Some(price) = rule.excess_micros_per_hour else { continue };
+        let before = counts(case, rule, &Vec::new());
+        for (name, count) in counts(case, rule, placed) {
+            let most = rule.most_in(&name, case.workload.count);
+            let beyond = |count: u32| i64::from(count.saturating_sub(most));
+            sum += price.0 * (beyond(count) - beyond(before.get(&name).copied().unwrap_or(0)));
+        }
+    }
+    MicroDollars(sum)
+}
+
+/// Every way to put one more copy on a site, what it adds, and whose machine it is.
+fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, ProviderName)> {
+    let request = case.workload.request;
+    let mut all = Vec::new();
+    for (which, machine) in yard.machines.iter().enumerate() {
+        let max = case.workload.price_micros_per_hour_max;
+        if request.fits(machine.free) && max.is_none_or(|max| machine.share <= max) {
+            let mut next = yard.clone();
+            next.machines[which].free = machine.free - request;
+            next.machines[which].adds = MicroDollars::ZERO;
+            all.push((next, machine.adds, machine.provider.clone()));
+        }
+    }
+    for (which, (free, offer, _)) in yard.bought.iter().enumerate() {
         if request.fits(*free) {
-            consider(MicroDollars::ZERO, &|next| {
-                next.bought[which].0 = next.bought[which].0 - request;
-                next.bought[which].2 += 1;
-            });
+            let mut next = yard.clone();
+            next.bought[which].0 = *free - request;
+            next.bought[which].2 += 1;
+            all.push((next, MicroDollars::ZERO, offer.provider.clone()));
         }
     }
     if yard.bought.len() < site.machines_to_buy_max as usize {
         let sold = |offer: &&Arc<Offer>| {
             site.regions.iter().any(|(p, r)| (p, r) == (&offer.provider, &offer.region))
-                && runs_on(case.workload, offer)
+                && is_sold_to(case.workload, offer, case.now)
                 && request.fits(offer.capacity)
         };
         for offer in case.offers.iter().filter(sold) {
-            let price = offer.price_micros_per_hour;
-            consider(price, &|next| next.bought.push((offer.capacity - request, price, 1)));
+            let mut next = yard.clone();
+            next.bought.push((offer.capacity - request, Arc::clone(offer), 1));
+            all.push((next, offer.price_micros_per_hour, offer.provider.clone()));
         }
     }
     all
 }
 
-pub(crate) fn allowed(workload: &WorkloadSpec, site: &Site, standing: Standing) -> bool {
-    let near = workload.latency_ms_max.is_none_or(|max| {
-        workload.demand.iter().all(|demand| {
-            u64::from(estimate_us(demand.at.distance_km(site.at))) <= u64::from(max) * 1_000
-        })
+pub(crate) fn allowed(workload: &WorkloadSpec, site: &Site, standing: &Standing) -> bool {
+    let rules = &workload.rules;
+    let anywhere = rules.countries.is_empty() && rules.continents.is_empty();
+    let within = site.country.is_some_and(|country| {
+        rules.countries.contains(&country) || rules.continents.contains(&country.continent())
     });
     site.available
         && !standing.refused
-        && near
+        && is_near(workload, site)
+        && (anywhere || within)
+        && rules.labels.iter().all(|(key, value)| site.labels.get(key) == Some(value))
         && (workload.datacenters.is_empty() || workload.datacenters.contains(&site.datacenter))
-        && (workload.spread == Spread::None || standing.copies == 0)
 }
 
+/// Whether so much of the demand as counts is within the bound.
+fn is_near(workload: &WorkloadSpec, site: &Site) -> bool {
+    let Some(max) = workload.latency_ms_max else { return true };
+    let within = |at: kato_core::Coordinates| {
+        u64::from(estimate_us(at.distance_km(site.at))) <= u64::from(max) * 1_000
+    };
+    let Some(percent) = workload.rules.latency_percentile else {
+        return workload.demand.iter().all(|demand| within(demand.at));
+    };
+    let weight = |near: bool| -> u64 {
+        let counted = workload.demand.iter().filter(|demand| !near || within(demand.at));
+        counted.map(|demand| u64::from(demand.weight_milli)).sum()
+    };
+    weight(true) * 100 >= weight(false) * u64::from(percent)
+}
+
+/// Whether a workload may run on a machine that runs already.
 pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
-    offer.arch == ARCH && admits(workload.spot, offer.market)
+    use kato_core::{Arch, Market, SpotPolicy};
+    let rules = &workload.rules;
+    let market = match workload.spot {
+        SpotPolicy::Allowed => true,
+        SpotPolicy::Required => offer.market == Market::Spot,
+        SpotPolicy::Never => offer.market == Market::OnDemand,
+    };
+    let plain = rules.arches.is_empty() && offer.arch == Arch::X86_64;
+    let arch = plain || rules.arches.contains(&offer.arch);
+    market && arch && (rules.providers.is_empty() || rules.providers.contains(&offer.provider))
+}
+
+/// Whether it may be bought for a workload.
+pub(crate) fn is_sold_to(workload: &WorkloadSpec, offer: &Offer, now: Timestamp) -> bool {
+    let fresh = |age_s: u64| offer.priced_at.0 + age_s * 1_000 >= now.0;
+    runs_on(workload, offer) && workload.rules.price_age_s_max.is_none_or(fresh)
 }
 
 pub(crate) fn share(request: Resources, offer: &Offer) -> MicroDollars {
     let share = i64::try_from(request.dominant_share_micro(offer.capacity)).unwrap();
     let exact = share * offer.price_micros_per_hour.0;
     MicroDollars(exact / 1_000_000 + i64::from(exact % 1_000_000 != 0))
+}
+
+/// What is preferred to a machine of this provider at this site.
+pub(crate) fn preference(
+    workload: &WorkloadSpec,
+    site: &Site,
+    provider: &ProviderName,
+) -> MicroDollars {
+    let is_met = |what: &Preferred| match what {
+        Preferred::Datacenter(name) => site.datacenter == *name,
+        Preferred::Provider(name) => provider == name,
+        Preferred::Country(country) => site.country == Some(*country),
+        Preferred::Continent(continent) => {
+            site.country.map(kato_core::Country::continent) == Some(*continent)
+        }
+        Preferred::Label(key, value) => site.labels.get(key) == Some(value),
+    };
+    let missed = workload.rules.preferences.iter().filter(|preference| !is_met(&preference.what));
+    missed.map(|preference| preference.worth_micros_per_hour).sum()
 }
 
 pub(crate) fn latency_price(workload: &WorkloadSpec, site: &Site) -> MicroDollars {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kato_core::{Arch, Offer, Resources, SpotPolicy, Timestamp};
-use kato_placement::catalogue::{Defaults, admits};
+use kato_placement::catalogue::{Defaults, Wanted};
 use kato_placement::{Catalogue, regions};
 
 use crate::support::shared;
@@ -15,7 +15,7 @@ fn scan<'a>(
     arch: Arch,
 ) -> Option<&'a Arc<Offer>> {
     offers
-        .filter(|offer| offer.arch == arch && admits(spot, offer.market))
+        .filter(|offer| offer.arch == arch && Wanted::new(spot, arch).admits(offer))
         .filter(|offer| request.fits(offer.capacity))
         .min_by_key(|offer| (offer.price_micros_per_hour, offer.market, &offer.kind))
 }
@@ -28,7 +28,8 @@ fn check_against_scan(catalogue: &Catalogue) -> usize {
             for spot in [SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required] {
                 for arch in [Arch::X86_64, Arch::Arm64] {
                     let request = Resources::new(cpu, mib);
-                    let found = catalogue.cheapest(provider, region, request, spot, arch);
+                    let found =
+                        catalogue.cheapest(provider, region, request, &Wanted::new(spot, arch));
                     let scanned = scan(catalogue.offers(provider, region), request, spot, arch);
                     assert_eq!(found, scanned, "{provider} {region} {request} {spot:?} {arch}");
                     answers += usize::from(found.is_some());
@@ -56,7 +57,8 @@ fn the_builtin_catalogue_reads_and_its_regions_have_places() {
     let ec2 = "ec2".parse().unwrap();
     let request = Resources::new(2_000, 4_096);
     let cheapest = |region: &str, spot, arch| {
-        let offer = catalogue.cheapest(&ec2, &region.parse().unwrap(), request, spot, arch);
+        let offer =
+            catalogue.cheapest(&ec2, &region.parse().unwrap(), request, &Wanted::new(spot, arch));
         offer.map(|offer| offer.kind.clone())
     };
     let never = SpotPolicy::Never;

@@ -1,8 +1,8 @@
 //! Each hard constraint by itself, the objective, and what a decision tells about its candidates.
 
 use kato_core::{
-    Arch, COUNT_MAX, Market, MicroDollars, Refusal, Resources, SpotPolicy, Spread, Timestamp,
-    Verdict, WorkloadSpec,
+    Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Preference, Preferred, Refusal,
+    Resources, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing, place};
 
@@ -29,6 +29,15 @@ fn ask(ask: &Ask, sites: &[Site]) -> Answer {
 fn verdict(solution: &Answer, name: &str) -> Verdict {
     let found = solution.decision.candidates.iter().find(|c| c.datacenter.as_str() == name);
     found.unwrap().verdict.clone()
+}
+
+/// So many copies that stay.
+fn there(copies: u32) -> Standing {
+    Standing { copies: [("ec2".parse().unwrap(), copies)].into(), ..Standing::default() }
+}
+
+fn no_offer(request: Resources, spot: SpotPolicy) -> Refusal {
+    Refusal::NoOffer { request, spot, arches: [].into(), providers: [].into() }
 }
 
 /// What changes a workload and a site so that one constraint removes the site.
@@ -64,15 +73,15 @@ fn a_datacenter_is_refused_for_what_and_where_it_is() {
                 w.demand = vec![demand(DUBLIN, 1_000), demand(SYDNEY, 0)];
                 w.latency_ms_max = Some(100);
             },
-            Refusal::TooFar { latency_us: 272_047, latency_ms_max: 100 },
+            Refusal::TooFar { latency_us: 272_047, latency_ms_max: 100, percentile: None },
         ),
         (
             "Spread=datacenter",
             |w, _, t| {
-                w.spread = Spread::Datacenter;
-                t.copies = 1;
+                w.rules.spreads = vec![Spread::one_in_each(Level::Datacenter)];
+                *t = there(1);
             },
-            Refusal::Spread,
+            Refusal::Spread { over: Level::Datacenter, most: 1 },
         ),
         ("said that it has no room", |_, _, t| t.refused = true, Refusal::RefusedByCell),
     ];
@@ -86,13 +95,9 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
         (
             "too large",
             |w, _, _| w.request = Resources::new(2_001, 1),
-            Refusal::NoOffer { request: Resources::new(2_001, 1), spot: SpotPolicy::Never },
+            no_offer(Resources::new(2_001, 1), SpotPolicy::Never),
         ),
-        (
-            "no region",
-            |_, s, _| s.regions.clear(),
-            Refusal::NoOffer { request, spot: SpotPolicy::Never },
-        ),
+        ("no region", |_, s, _| s.regions.clear(), no_offer(request, SpotPolicy::Never)),
         (
             "a running machine of the wrong market, and nothing to buy",
             |w, s, _| {
@@ -100,7 +105,7 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
                 s.regions.clear();
                 s.machines = vec![room(offer("dub", "small", 1, Market::OnDemand))];
             },
-            Refusal::NoOffer { request, spot: SpotPolicy::Required },
+            no_offer(request, SpotPolicy::Required),
         ),
         (
             "a running machine of another processor",
@@ -110,7 +115,7 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
                 s.regions.clear();
                 s.machines = vec![room(arm)];
             },
-            Refusal::NoOffer { request, spot: SpotPolicy::Never },
+            no_offer(request, SpotPolicy::Never),
         ),
         (
             "MaxPrice=",
@@ -120,7 +125,7 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
                 max_micros_per_hour: MicroDollars(39_999),
             },
         ),
-        ("may not buy", |_, s, _| s.machines_to_buy_max = 0, Refusal::NoRoom),
+        ("may not buy", |_, s, _| s.machines_to_buy_max = 0, Refusal::NoRoom { lacks: None }),
         (
             "full, and may not buy",
             |_, s, _| {
@@ -128,10 +133,171 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
                 s.machines = vec![room(offer("dub", "small", 1, Market::OnDemand))];
                 s.machines[0].free = Resources::new(499, 4_096);
             },
-            Refusal::NoRoom,
+            Refusal::NoRoom { lacks: Some(Resources::new(1, 0)) },
         ),
     ];
     check(cases);
+}
+
+#[test]
+fn a_datacenter_is_refused_for_what_the_rules_say() {
+    let cases: [(&str, Change, Refusal); 8] = [
+        (
+            "Countries=",
+            |w, s, _| {
+                w.rules.countries.insert("DE".parse().unwrap());
+                s.country = Some("IE".parse().unwrap());
+            },
+            Refusal::Country(Some("IE".parse().unwrap())),
+        ),
+        (
+            "Continents=, of a country that is not known",
+            |w, _, _| {
+                w.rules.continents.insert("EU".parse().unwrap());
+            },
+            Refusal::Country(None),
+        ),
+        (
+            "Labels=",
+            |w, s, _| {
+                w.rules.labels.insert("disk".to_owned(), "ssd".to_owned());
+                s.labels.insert("disk".to_owned(), "hdd".to_owned());
+            },
+            Refusal::Label {
+                key: "disk".to_owned(),
+                wants: "ssd".to_owned(),
+                has: Some("hdd".to_owned()),
+            },
+        ),
+        (
+            "MaxLatency= of a percentile",
+            |w, _, _| {
+                w.demand = vec![demand(DUBLIN, 1_000), demand(SYDNEY, 1_000)];
+                (w.latency_ms_max, w.rules.latency_percentile) = (Some(100), Some(51));
+            },
+            Refusal::TooFar { latency_us: 272_047, latency_ms_max: 100, percentile: Some(51) },
+        ),
+        (
+            "Providers=",
+            |w, _, _| {
+                w.rules.providers.insert("packet".parse().unwrap());
+            },
+            Refusal::NoOffer {
+                request: Resources::new(500, 512),
+                spot: SpotPolicy::Never,
+                arches: [].into(),
+                providers: ["packet".parse().unwrap()].into(),
+            },
+        ),
+        (
+            "Arch=",
+            |w, _, _| {
+                w.rules.arches.insert(Arch::Arm64);
+            },
+            Refusal::NoOffer {
+                request: Resources::new(500, 512),
+                spot: SpotPolicy::Never,
+                arches: [Arch::Arm64].into(),
+                providers: [].into(),
+            },
+        ),
+        (
+            "MaxPriceAge=, of a price of 1970 at one millisecond past it",
+            |w, _, _| w.rules.price_age_s_max = Some(0),
+            Refusal::Stale { age_s: 0, age_s_max: 0 },
+        ),
+        (
+            "Spread=zone max=2",
+            |w, _, t| {
+                w.rules.spreads = vec![Spread {
+                    most: Some(Most::Copies(2)),
+                    ..Spread::one_in_each(Level::Zone)
+                }];
+                *t = there(2);
+            },
+            Refusal::Spread { over: Level::Zone, most: 2 },
+        ),
+    ];
+    check(cases);
+}
+
+/// Half of the users are near: that is within the bound when half of them count.
+#[test]
+fn a_percentile_leaves_out_who_is_farther() {
+    let mut workload = workload();
+    workload.demand = vec![demand(DUBLIN, 1_000), demand(SYDNEY, 1_000)];
+    (workload.latency_ms_max, workload.rules.latency_percentile) = (Some(100), Some(50));
+    let solution = solve(&workload, 1, &[site("dub", DUBLIN)]);
+    assert_eq!(verdict(&solution, "dub"), Verdict::Chosen(1));
+}
+
+#[test]
+fn a_preference_outweighs_what_it_is_worth_and_no_more() {
+    let mut workload = workload();
+    let mut dub = site("dub", DUBLIN);
+    dub.country = Some("IE".parse().unwrap());
+    let sites = [dub, site("nyc", NEW_YORK)];
+    // 10,000 micro-dollars an hour cheaper in New York.
+    for (worth, chosen) in [(10_001, "dub"), (9_999, "nyc")] {
+        let what = Preferred::Country("IE".parse().unwrap());
+        let worth_micros_per_hour = MicroDollars(worth);
+        workload.rules.preferences = vec![Preference { what, worth_micros_per_hour }];
+        let solution = solve(&workload, 1, &sites);
+        assert_eq!(verdict(&solution, chosen), Verdict::Chosen(1), "worth {worth}");
+        let other = &solution.decision.candidates[usize::from(chosen == "dub")];
+        let missed = other.quote.as_ref().unwrap().preference_micros_per_hour;
+        assert_eq!(missed.0, worth, "New York misses it");
+    }
+}
+
+/// What would have had to be otherwise, said of those that were not chosen; and it is true.
+#[test]
+fn a_counterfactual_is_the_price_at_which_it_would_be_chosen() {
+    let workload = workload();
+    let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK)];
+    let solution = solve(&workload, 1, &sites);
+    let decision = &solution.decision;
+    let dub = decision.candidates.iter().find(|c| c.datacenter.as_str() == "dub").unwrap();
+    assert_eq!(decision.instead(dub), Some(Instead::AtPrice(MicroDollars(30_000))));
+    let chosen_at = |micros: i64| {
+        let offers = [
+            offer("dub", "small", micros, Market::OnDemand),
+            offer("nyc", "small", 30_000, Market::OnDemand),
+        ];
+        let asks = [Ask::new(&workload, 1)];
+        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(1) };
+        let answer = place(&problem, &Catalogue::new(offers)).answers.remove(0);
+        sites[answer.placements[0].site].datacenter.to_string()
+    };
+    assert_eq!((chosen_at(30_000).as_str(), chosen_at(30_001).as_str()), ("dub", "nyc"));
+}
+
+#[test]
+fn the_cells_of_a_datacenter_count_together() {
+    let mut workload = workload();
+    let zoned = |cell: &str, zone: &str| Site {
+        cell: cell.parse().unwrap(),
+        zone: Some(zone.to_owned()),
+        ..site("dub", DUBLIN)
+    };
+    let sites = [zoned("cell-1", "a"), zoned("cell-2", "a"), zoned("cell-3", "b")];
+    for (over, most, placed) in [
+        (Level::Datacenter, Most::Copies(2), 2),
+        (Level::Zone, Most::Copies(2), 4),
+        (Level::Cell, Most::Copies(2), 6),
+        (Level::Zone, Most::Percent(25), 4),
+    ] {
+        workload.count = 8;
+        workload.rules.spreads = vec![Spread { most: Some(most), ..Spread::one_in_each(over) }];
+        let solution = solve(&workload, 8, &sites);
+        assert_eq!(solution.placements.len(), placed, "{over} {most:?}");
+    }
+    let targets = [("a".to_owned(), 25), ("b".to_owned(), 75)].into();
+    let rule = Spread { most: None, targets, ..Spread::one_in_each(Level::Zone) };
+    workload.rules.spreads = vec![rule];
+    let solution = solve(&workload, 8, &sites);
+    let in_b = solution.placements.iter().filter(|chosen| chosen.site == 2).count();
+    assert_eq!((solution.placements.len(), in_b), (8, 6));
 }
 
 #[test]
@@ -270,14 +436,16 @@ fn spot_decides_which_markets_are_seen() {
 #[test]
 fn spread_takes_one_copy_in_each_datacenter() {
     let mut workload = workload();
-    workload.spread = Spread::Datacenter;
+    workload.rules.spreads = vec![Spread::one_in_each(Level::Datacenter)];
     let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK), site("syd", SYDNEY)];
-    let taken = Standing { copies: 1, ..Standing::default() };
-    let standings = vec![Standing::default(), Standing::default(), taken];
+    let standings = vec![there(0), there(0), there(1)];
     let solution = ask(&Ask { standings, ..Ask::new(&workload, 3) }, &sites);
     assert_eq!(verdict(&solution, "dub"), Verdict::Chosen(1));
     assert_eq!(verdict(&solution, "nyc"), Verdict::Chosen(1));
-    assert_eq!(verdict(&solution, "syd"), Verdict::Refused(Refusal::Spread));
+    assert_eq!(
+        verdict(&solution, "syd"),
+        Verdict::Refused(Refusal::Spread { over: Level::Datacenter, most: 1 })
+    );
     assert_eq!(solution.unplaced, 1);
 }
 

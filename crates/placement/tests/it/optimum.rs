@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use kato_core::{Offer, Resources, SpotPolicy};
-use kato_placement::catalogue::{Catalogue, admits};
+use kato_core::{Offer, Resources};
+use kato_placement::Site;
+use kato_placement::catalogue::Catalogue;
 use kato_placement::pack::{FINE, Item};
-use kato_placement::{ARCH, Site};
 
 const NEVER: i64 = i64::MAX / 4;
 
@@ -104,9 +104,8 @@ fn beside(items: &[Item], content: &[u32], site: usize) -> Option<i64> {
 }
 
 fn runs_on(items: &[Item], content: &[u32], offer: &Arc<Offer>) -> bool {
-    let used = items.iter().zip(content).filter(|(_, copies)| **copies > 0);
-    let mut policies = used.map(|(item, _)| item.spot);
-    offer.arch == ARCH && policies.all(|spot: SpotPolicy| admits(spot, offer.market))
+    let mut used = items.iter().zip(content).filter(|(_, copies)| **copies > 0);
+    used.all(|(item, _)| item.wanted.admits(offer))
 }
 
 /// The cheapest machine on sale that takes all of it.

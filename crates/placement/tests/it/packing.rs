@@ -1,10 +1,10 @@
 //! For any items: what is placed fits where it is and may be there, costs what is said, and one item alone costs the least
 //! that is possible.
 
-use kato_core::{Resources, SpotPolicy};
-use kato_placement::catalogue::{Catalogue, admits};
-use kato_placement::pack::{FINE, Item, Packed, pack};
-use kato_placement::{ARCH, Site};
+use kato_core::{Arch, Resources, SpotPolicy};
+use kato_placement::Site;
+use kato_placement::catalogue::{Catalogue, Wanted};
+use kato_placement::pack::{FINE, Item, Level, Packed, Stalls, pack};
 use proptest::prelude::*;
 
 use crate::optimum;
@@ -21,10 +21,12 @@ fn any_item(sites: usize) -> impl Strategy<Value = Item> {
         Item {
             request: Resources::new(cpu * 500, gib * 512),
             copies,
-            spot,
+            wanted: Wanted::new(spot, Arch::X86_64),
             at: at.into_iter().map(|at| Some(at? * 1_000 * FINE)).collect(),
-            group: groups,
-            group_max: most.map(|most| vec![most; sites]).unwrap_or_default(),
+            levels: most
+                .map(|most| Level { group: groups, most: vec![most; sites], excess: None })
+                .into_iter()
+                .collect(),
             price_max: None,
         }
     })
@@ -43,12 +45,12 @@ fn check(items: &[Item], sites: &[Site], packed: &Packed) {
     let mut placed = vec![vec![0; sites.len()]; items.len()];
     let mut machines = std::collections::BTreeSet::new();
     for used in &packed.used {
-        let site = &sites[used.site];
+        let site = &sites[used.stall];
         let (room, price) = match used.machine {
             None => (used.offer.capacity, used.offer.price_micros_per_hour),
             Some(index) => {
                 let room = &site.machines[index];
-                assert!(machines.insert((used.site, index)), "a machine is given once");
+                assert!(machines.insert((used.stall, index)), "a machine is given once");
                 assert_eq!(room.offer, used.offer);
                 (room.free, room.adds)
             }
@@ -58,23 +60,26 @@ fn check(items: &[Item], sites: &[Site], packed: &Packed) {
         cost += price.0 * FINE;
         let mut request = Resources::NONE;
         for (item, copies) in &used.load {
-            placed[*item][used.site] += copies;
+            placed[*item][used.stall] += copies;
             let item = &items[*item];
             request = request + item.request.times(*copies);
-            cost += item.at[used.site].expect("it may be there") * i64::from(*copies);
-            assert!(used.offer.arch == ARCH && admits(item.spot, used.offer.market));
+            cost += item.at[used.stall].expect("it may be there") * i64::from(*copies);
+            assert!(item.wanted.admits(&used.offer));
         }
         assert!(request.fits(room), "{request} on {room}");
     }
     for (index, site) in sites.iter().enumerate() {
-        let bought = packed.used.iter().filter(|used| used.site == index && used.machine.is_none());
+        let bought =
+            packed.used.iter().filter(|used| used.stall == index && used.machine.is_none());
         assert!(bought.count() <= site.machines_to_buy_max as usize);
     }
     for ((item, sites), unplaced) in items.iter().zip(&placed).zip(&packed.unplaced) {
         assert_eq!(sites.iter().sum::<u32>() + unplaced, item.copies);
-        for (group, most) in item.group_max.iter().enumerate() {
-            let counts = item.group.iter().zip(sites).filter(|(of, _)| **of == group);
-            assert!(counts.map(|(_, copies)| copies).sum::<u32>() <= *most);
+        for level in &item.levels {
+            for (group, most) in level.most.iter().enumerate() {
+                let counts = level.group.iter().zip(sites).filter(|(of, _)| **of == group);
+                assert!(counts.map(|(_, copies)| copies).sum::<u32>() <= *most);
+            }
         }
     }
     assert_eq!(packed.cost, cost);
@@ -87,9 +92,9 @@ proptest! {
         (sites, items) in any_problem(),
     ) {
         let catalogue = Catalogue::new(offers);
-        let packed = pack(&items, &sites, &catalogue);
+        let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
         check(&items, &sites, &packed);
-        prop_assert_eq!(&packed, &pack(&items, &sites, &catalogue), "it is the same again");
+        prop_assert_eq!(&packed, &pack(&items, &Stalls::whole(&sites), &catalogue), "it is the same again");
     }
 
     #[test]
@@ -98,12 +103,12 @@ proptest! {
         (mut sites, mut items) in any_problem(),
     ) {
         items.truncate(1);
-        items[0].group_max = Vec::new();
+        items[0].levels.clear();
         for site in &mut sites {
             site.machines_to_buy_max = 100;
         }
         let catalogue = Catalogue::new(offers);
-        let packed = pack(&items, &sites, &catalogue);
+        let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
         check(&items, &sites, &packed);
         let least = optimum::least(&items, &sites, &catalogue);
         let all = packed.unplaced == [0];
@@ -116,14 +121,14 @@ proptest! {
         (mut sites, mut items) in any_problem(),
     ) {
         for item in &mut items {
-            item.group_max = Vec::new();
+            item.levels.clear();
         }
         for site in &mut sites {
             site.machines.clear();
             site.machines_to_buy_max = 100;
         }
         let catalogue = Catalogue::new(offers);
-        let packed = pack(&items, &sites, &catalogue);
+        let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
         let least = optimum::least(&items, &sites, &catalogue);
         let all = packed.unplaced.iter().all(|copies| *copies == 0);
         prop_assert_eq!(all, least.is_some());

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kato_core::{
-    Arch, Market, MicroDollars, Offer, Resources, Source, SpotPolicy, Spread, Timestamp, Verdict,
-    WorkloadSpec,
+    Arch, Candidate, Level, Market, MicroDollars, Most, Offer, Preference, Preferred, ProviderName,
+    RegionName, Resources, Rules, Source, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{
     Answer, Ask, Catalogue, Chosen, Host, Problem, Room, Site, Solution, Standing, place,
@@ -18,12 +18,23 @@ use crate::support::{DUBLIN, NEW_YORK, SYDNEY, demand, offer, room, site, worklo
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
+/// The day of the decision.
+const NOW: Timestamp = Timestamp(3 * 86_400_000);
+
+fn any_provider() -> impl Strategy<Value = ProviderName> {
+    prop::sample::select(vec!["ec2", "packet"]).prop_map(|name| name.parse().unwrap())
+}
+
 fn any_offer() -> impl Strategy<Value = Offer> {
     let size = (1u64..=4, 1u64..=4);
     let what = (0..NAMES.len(), "[mt]", any::<bool>(), prop::bool::weighted(0.8));
-    (what, size, 1i64..=60).prop_map(|((region, kind, spot, x86), (cpu, gib), price)| {
+    let said = (any_provider(), 0u64..=3);
+    (what, size, 1i64..=60, said).prop_map(|(what, (cpu, gib), price, (provider, day))| {
+        let (region, kind, spot, x86) = what;
         let market = if spot { Market::Spot } else { Market::OnDemand };
         Offer {
+            provider,
+            priced_at: Timestamp(day * 86_400_000),
             arch: if x86 { Arch::X86_64 } else { Arch::Arm64 },
             capacity: Resources::new(cpu * 1_000, gib * 1_024),
             ..offer(NAMES[region], &kind, price * 1_000, market)
@@ -45,30 +56,103 @@ fn any_room() -> impl Strategy<Value = Room> {
 }
 
 pub(crate) fn any_sites() -> impl Strategy<Value = Vec<Site>> {
-    let one = (
+    let where_it_is = (
         prop::sample::select(vec![DUBLIN, NEW_YORK, SYDNEY]),
+        prop::option::weighted(0.8, prop::sample::select(vec!["IE", "DE", "US"])),
+        prop::option::weighted(0.5, prop::sample::select(vec!["x", "y"])),
+        prop::option::weighted(0.5, prop::sample::select(vec!["ssd", "hdd"])),
+    );
+    let one = (
+        where_it_is,
+        // Whether it is another cell of the datacenter before it.
+        prop::bool::weighted(0.3),
         prop::bool::weighted(0.9),
         prop::collection::vec(any_room(), 0..=2),
         0u32..=2,
-        prop::sample::subsequence(NAMES.to_vec(), 0..=2),
+        prop::collection::btree_set((any_provider(), any_region()), 0..=2),
     );
     prop::collection::vec(one, 0..=3).prop_map(|all| {
-        let make = |(name, (at, available, machines, machines_to_buy_max, regions))| Site {
-            available,
-            machines,
-            machines_to_buy_max,
-            regions: Vec::from_iter(regions).into_iter().map(ec2).collect(),
-            ..site(name, at)
-        };
-        NAMES.into_iter().zip(all).map(make).collect()
+        let mut name = 0;
+        let mut sites: Vec<Site> = Vec::new();
+        for (index, one) in all.into_iter().enumerate() {
+            let ((at, country, zone, disk), same, available, machines, buys, regions) = one;
+            name += usize::from(index > 0 && !same);
+            sites.push(Site {
+                cell: format!("cell-{index}").parse().unwrap(),
+                country: country.map(|country| country.parse().unwrap()),
+                zone: zone.map(str::to_owned),
+                labels: disk.map(|disk| ("disk".to_owned(), disk.to_owned())).into_iter().collect(),
+                available,
+                machines,
+                machines_to_buy_max: buys,
+                regions: regions.into_iter().collect(),
+                ..site(NAMES[name], at)
+            });
+        }
+        sites
     })
 }
 
-fn ec2(region: &str) -> (kato_core::ProviderName, kato_core::RegionName) {
-    ("ec2".parse().unwrap(), region.parse().unwrap())
+fn any_region() -> impl Strategy<Value = RegionName> {
+    prop::sample::select(NAMES.to_vec()).prop_map(|name| name.parse().unwrap())
 }
 
-fn any_workload() -> impl Strategy<Value = WorkloadSpec> {
+/// Limits on what is together; those of providers are not within those of places, nor the other way round.
+fn any_spreads(providers: bool) -> impl Strategy<Value = Vec<Spread>> {
+    let mut levels = vec![Level::Datacenter, Level::Zone, Level::Cell];
+    levels.extend(providers.then_some(Level::Provider));
+    let most = prop_oneof![
+        (1u32..=3).prop_map(Most::Copies),
+        prop::sample::select(vec![Most::Percent(34), Most::Percent(50)]),
+    ];
+    let excess = prop::option::weighted(0.3, (1i64..=20).prop_map(|m| MicroDollars(m * 1_000)));
+    let each = prop::collection::vec((most, excess), levels.len());
+    let which = prop::sample::subsequence((0..levels.len()).collect::<Vec<_>>(), 0..=2);
+    (each, which).prop_map(move |(each, which)| {
+        let spread = |index: usize| Spread {
+            most: Some(each[index].0),
+            excess_micros_per_hour: each[index].1,
+            ..Spread::one_in_each(levels[index])
+        };
+        which.into_iter().map(spread).collect()
+    })
+}
+
+fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
+    let arches = prop::sample::subsequence(vec![Arch::X86_64, Arch::Arm64], 0..=2);
+    let few = |names: &'static [&'static str]| prop::sample::subsequence(names.to_vec(), 0..=1);
+    let worth = (1i64..=30).prop_map(|thousands| MicroDollars(thousands * 1_000));
+    let mut what = vec![
+        Preferred::Datacenter("a".parse().unwrap()),
+        Preferred::Country("IE".parse().unwrap()),
+        Preferred::Continent("NA".parse().unwrap()),
+        Preferred::Label("disk".to_owned(), "ssd".to_owned()),
+    ];
+    what.extend(providers.then(|| Preferred::Provider("packet".parse().unwrap())));
+    let preference = (prop::sample::select(what), worth)
+        .prop_map(|(what, worth_micros_per_hour)| Preference { what, worth_micros_per_hour });
+    (
+        (arches, few(&["ec2", "packet"]), few(&["IE", "US"]), few(&["EU"])),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.3, prop::sample::select(vec![30u32, 50, 95])),
+        prop::option::weighted(0.3, 0u64..=2),
+        any_spreads(providers),
+        prop::collection::vec(preference, 0..=2),
+    )
+        .prop_map(|(sets, labelled, latency_percentile, days, spreads, preferences)| Rules {
+            arches: sets.0.into_iter().collect(),
+            providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
+            countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
+            continents: sets.3.into_iter().map(|name| name.parse().unwrap()).collect(),
+            labels: labelled.then(|| ("disk".to_owned(), "ssd".to_owned())).into_iter().collect(),
+            latency_percentile,
+            price_age_s_max: days.map(|days| days * 86_400),
+            spreads,
+            preferences,
+        })
+}
+
+fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
     let request = (0u64..=5, 0u64..=5);
     let demand_at = (prop::sample::select(vec![DUBLIN, NEW_YORK, SYDNEY]), 1u32..=3);
     let spot = [SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required];
@@ -77,28 +161,30 @@ fn any_workload() -> impl Strategy<Value = WorkloadSpec> {
         prop::collection::vec(demand_at, 0..=2),
         prop::option::weighted(0.3, 1u32..=300),
         prop::option::weighted(0.3, 1i64..=40),
-        (prop::sample::select(spot.to_vec()), any::<bool>()),
+        prop::sample::select(spot.to_vec()),
         prop::sample::subsequence(NAMES.to_vec(), 0..=NAMES.len()),
+        // Half of the workloads have none of them, so that what is simple is met often.
+        prop_oneof![Just(Rules::default()), any_rules(providers)],
     )
-        .prop_map(|((cpu, gib), at, latency_ms_max, price, (spot, spread), datacenters)| {
+        .prop_map(|((cpu, gib), at, latency_ms_max, price, spot, datacenters, rules)| {
             WorkloadSpec {
                 request: Resources::new(cpu * 500, gib * 512),
                 demand: at.into_iter().map(|(at, weight)| demand(at, weight * 1_000)).collect(),
                 latency_ms_max,
                 price_micros_per_hour_max: price.map(|price| MicroDollars(price * 1_000)),
                 spot,
-                spread: if spread { Spread::Datacenter } else { Spread::None },
                 datacenters: datacenters.into_iter().map(|name| name.parse().unwrap()).collect(),
+                rules,
+                count: 4,
                 ..workload()
             }
         })
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
-    (0u32..=1, prop::bool::weighted(0.1)).prop_map(|(copies, refused)| Standing {
-        copies,
-        home: false,
-        refused,
+    (any_provider(), 0u32..=1, prop::bool::weighted(0.1)).prop_map(|(provider, copies, refused)| {
+        let copies = [(provider, copies)].into();
+        Standing { copies, home: false, refused }
     })
 }
 
@@ -121,15 +207,15 @@ impl Input {
     }
 
     fn solve(&self) -> Solution {
-        let problem = Problem { asks: &self.asks(), sites: &self.sites, now: Timestamp(1) };
+        let problem = Problem { asks: &self.asks(), sites: &self.sites, now: NOW };
         place(&problem, &Catalogue::new(self.offers.iter().cloned()))
     }
 }
 
-/// Of so many workloads at most.
-fn any_input(workloads: usize) -> impl Strategy<Value = Input> {
+/// Of so many workloads at most, which may tell providers apart.
+fn any_input(workloads: usize, providers: bool) -> impl Strategy<Value = Input> {
     let standings = || prop::collection::vec(any_standing(), NAMES.len());
-    let one = move || (any_workload(), 0u32..=4, standings());
+    let one = move || (any_workload(providers), 0u32..=4, standings());
     let workloads = prop::collection::vec(one(), 1..=workloads);
     (workloads, any_sites(), any_offers()).prop_map(|(mut workloads, sites, offers)| {
         for ((workload, ..), name) in workloads.iter_mut().zip(["web", "db", "queue"]) {
@@ -155,7 +241,7 @@ fn shuffled(input: &Input, seed: usize) -> Input {
     turn(&mut order, seed);
     other.sites = order.iter().map(|site| input.sites[*site].clone()).collect();
     for (.., standings) in &mut other.workloads {
-        *standings = order.iter().map(|site| standings[*site]).collect();
+        *standings = order.iter().map(|site| standings[*site].clone()).collect();
     }
     turn(&mut other.workloads, seed / 2);
     turn(&mut other.offers, seed / 3);
@@ -170,8 +256,8 @@ fn shuffled(input: &Input, seed: usize) -> Input {
 fn told(input: &Input, solution: &Solution) -> Vec<String> {
     let answer = |((workload, ..), answer): (&(WorkloadSpec, u32, Vec<Standing>), &Answer)| {
         let place = |chosen: &Chosen| {
-            let datacenter = &input.sites[chosen.site].datacenter;
-            format!("{datacenter} {:?}", chosen.quote)
+            let Site { datacenter, cell, .. } = &input.sites[chosen.site];
+            format!("{cell} {datacenter} {:?}", chosen.quote)
         };
         let places: Vec<String> = answer.placements.iter().map(place).collect();
         format!("{} {:?} {places:?} {}", workload.name, answer.decision, answer.unplaced)
@@ -189,11 +275,16 @@ fn check_constraints(input: &Input, solution: &Solution) {
         assert_eq!(answer.decision.candidates.len(), input.sites.len());
         for chosen in &answer.placements {
             let (site, quote) = (&input.sites[chosen.site], &chosen.quote);
-            assert!(brute::allowed(workload, site, standings[chosen.site]));
+            assert!(brute::allowed(workload, site, &standings[chosen.site]));
             assert!(brute::runs_on(workload, &quote.offer));
             let max = workload.price_micros_per_hour_max;
             assert!(max.is_none_or(|max| quote.price_micros_per_hour <= max));
             assert_eq!(quote.latency_micros_per_hour, brute::latency_price(workload, site));
+            let missed = brute::preference(workload, site, &quote.offer.provider);
+            assert_eq!(quote.preference_micros_per_hour, missed);
+            if matches!(chosen.on, Host::Bought(_)) {
+                assert!(brute::is_sold_to(workload, &quote.offer, NOW));
+            }
             let load = loads
                 .entry((chosen.site, chosen.on))
                 .or_insert_with(|| (Resources::NONE, Arc::clone(&quote.offer), 0));
@@ -204,11 +295,18 @@ fn check_constraints(input: &Input, solution: &Solution) {
                 if matches!(chosen.on, Host::Bought(_)) { Source::Buy } else { Source::Running };
             assert_eq!(quote.source, source);
         }
+        let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
+        let placed = answer.placements.iter().map(provider).collect();
+        let (sites, offers) = (&input.sites, &[]);
+        let case = brute::Case { workload, sites, standings, offers, now: NOW };
+        assert!(brute::within_limits(&case, &placed), "{placed:?}");
         for (index, site) in input.sites.iter().enumerate() {
             let here = answer.placements.iter().filter(|chosen| chosen.site == index).count();
-            assert!(workload.spread == Spread::None || here <= 1);
-            let mut candidates = answer.decision.candidates.iter();
-            let candidate = candidates.find(|c| c.datacenter == site.datacenter).unwrap();
+            let is_it = |c: &&Candidate| {
+                c.datacenter == site.datacenter
+                    && c.cell.as_ref().is_none_or(|cell| *cell == site.cell)
+            };
+            let candidate = answer.decision.candidates.iter().find(is_it).unwrap();
             match &candidate.verdict {
                 Verdict::Chosen(copies) => assert_eq!(*copies as usize, here),
                 Verdict::Costlier | Verdict::Refused(_) => assert_eq!(here, 0),
@@ -241,7 +339,7 @@ fn check_constraints(input: &Input, solution: &Solution) {
     }
 }
 
-/// What all copies add to what is paid, and their latency.
+/// What all copies of the first workload add to what is paid, their latency, and what they miss.
 fn cost(input: &Input, answer: &Answer) -> MicroDollars {
     let mut hosts: BTreeMap<(usize, Host), MicroDollars> = BTreeMap::new();
     let mut latency = MicroDollars::ZERO;
@@ -251,7 +349,9 @@ fn cost(input: &Input, answer: &Answer) -> MicroDollars {
             Host::Bought(_) => chosen.quote.offer.price_micros_per_hour,
         };
         hosts.insert((chosen.site, chosen.on), adds);
-        latency = latency + chosen.quote.latency_micros_per_hour;
+        latency = latency
+            + chosen.quote.latency_micros_per_hour
+            + chosen.quote.preference_micros_per_hour;
     }
     hosts.into_values().sum::<MicroDollars>() + latency
 }
@@ -260,26 +360,29 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn every_constraint_is_respected(input in any_input(3)) {
+    fn every_constraint_is_respected(input in any_input(3, true)) {
         check_constraints(&input, &input.solve());
     }
 
     #[test]
-    fn the_order_of_the_input_does_not_matter(input in any_input(3), seed in 0usize..1_000) {
+    fn the_order_of_the_input_does_not_matter(input in any_input(3, true), seed in 0usize..1_000) {
         let other = shuffled(&input, seed);
         prop_assert_eq!(told(&input, &input.solve()), told(&other, &other.solve()));
     }
 
     #[test]
-    fn no_assignment_is_cheaper(input in any_input(1)) {
+    fn no_assignment_is_cheaper(input in any_input(1, false)) {
         let solution = input.solve();
         let (workload, copies, standings) = &input.workloads[0];
         let offers = cheapest_zone(&input.offers);
         let sites = &input.sites;
-        let case = brute::Case { workload, sites, standings, offers: &offers };
+        let case = brute::Case { workload, sites, standings, offers: &offers, now: NOW };
         let answer = &solution.answers[0];
         let placed = copies - answer.unplaced;
-        prop_assert_eq!((placed, cost(&input, answer)), brute::best(&case, *copies));
+        let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
+        let together = answer.placements.iter().map(provider).collect();
+        let sum = cost(&input, answer) + brute::excess(&case, &together);
+        prop_assert_eq!((placed, sum), brute::best(&case, *copies));
     }
 }
 

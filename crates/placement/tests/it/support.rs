@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kato_core::{
-    Arch, Demand, Failover, LATENCY_PRICE_DEFAULT, Market, MicroDollars, Offer, Resources,
-    SpotPolicy, Spread, Timestamp, WorkloadSpec,
+    Arch, Demand, Failover, LATENCY_PRICE_DEFAULT, Market, MicroDollars, Offer, Resources, Rules,
+    SpotPolicy, Timestamp, WorkloadSpec,
 };
 use kato_placement::{Room, Site};
 
@@ -30,11 +30,11 @@ pub(crate) fn workload() -> WorkloadSpec {
         datacenters: BTreeSet::new(),
         price_micros_per_hour_max: None,
         spot: SpotPolicy::Never,
-        spread: Spread::None,
         singleton: false,
         failover: Failover::Auto,
         ports: BTreeSet::new(),
         latency_price_micros_per_ms_hour: LATENCY_PRICE_DEFAULT,
+        rules: Rules::default(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Timestamp, Verdict};
+use kato_core::{Candidate, Decision, Level, MicroDollars, Quote, Refusal, Timestamp, Verdict};
 
 use super::names::enumerated;
+use super::rules;
 use crate::store_v1 as pb;
 use crate::{Field, InvalidMessage};
 
@@ -18,6 +19,8 @@ impl From<&Quote> for pb::Quote {
             adds_micros_per_hour: Some(quote.adds_micros_per_hour)
                 .filter(|adds| *adds != quote.price_micros_per_hour)
                 .map(|adds| adds.0),
+            preference_micros_per_hour: quote.preference_micros_per_hour.0,
+            moving_micros_per_hour: quote.moving_micros_per_hour.0,
         }
     }
 }
@@ -31,6 +34,8 @@ impl TryFrom<pb::Quote> for Quote {
             offer: Arc::new(stored.offer.field("quote.offer")?.try_into()?),
             price_micros_per_hour: MicroDollars(stored.price_micros_per_hour),
             latency_micros_per_hour: MicroDollars(stored.latency_micros_per_hour),
+            preference_micros_per_hour: MicroDollars(stored.preference_micros_per_hour),
+            moving_micros_per_hour: MicroDollars(stored.moving_micros_per_hour),
             adds_micros_per_hour: MicroDollars(
                 stored.adds_micros_per_hour.unwrap_or(stored.price_micros_per_hour),
             ),
@@ -107,22 +112,45 @@ impl From<&Refusal> for pb::Refusal {
         let stored = match refusal {
             Refusal::NotAllowed => Stored::NotAllowed(pb::NotAllowed {}),
             Refusal::Unavailable => Stored::Unavailable(pb::Unavailable {}),
-            Refusal::TooFar { latency_us, latency_ms_max } => Stored::TooFar(pb::TooFar {
-                latency_us: *latency_us,
-                latency_ms_max: *latency_ms_max,
+            Refusal::Country(country) => Stored::Country(pb::WrongCountry {
+                country: country.map(|country| country.to_string()).unwrap_or_default(),
             }),
-            Refusal::Spread => Stored::Spread(pb::SpreadTaken {}),
-            Refusal::NoOffer { request, spot } => Stored::NoOffer(pb::NoOffer {
+            Refusal::Label { key, wants, has } => Stored::Label(pb::WrongLabel {
+                key: key.clone(),
+                wants: wants.clone(),
+                has: has.clone(),
+            }),
+            Refusal::TooFar { latency_us, latency_ms_max, percentile } => {
+                Stored::TooFar(pb::TooFar {
+                    latency_us: *latency_us,
+                    latency_ms_max: *latency_ms_max,
+                    percentile: *percentile,
+                })
+            }
+            Refusal::Spread { over: Level::Datacenter, most: 1 } => {
+                Stored::Spread(pb::SpreadTaken::default())
+            }
+            Refusal::Spread { over, most } => {
+                Stored::Spread(pb::SpreadTaken { over: pb::Level::from(*over).into(), most: *most })
+            }
+            Refusal::NoOffer { request, spot, arches, providers } => Stored::NoOffer(pb::NoOffer {
                 request: Some((*request).into()),
                 spot: pb::SpotPolicy::from(*spot).into(),
+                arches: arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
+                providers: providers.iter().map(ToString::to_string).collect(),
             }),
+            Refusal::Stale { age_s, age_s_max } => {
+                Stored::Stale(pb::Stale { age_s: *age_s, age_s_max: *age_s_max })
+            }
             Refusal::TooExpensive { price_micros_per_hour, max_micros_per_hour } => {
                 Stored::TooExpensive(pb::TooExpensive {
                     price_micros_per_hour: price_micros_per_hour.0,
                     max_micros_per_hour: max_micros_per_hour.0,
                 })
             }
-            Refusal::NoRoom => Stored::NoRoom(pb::NoRoom {}),
+            Refusal::NoRoom { lacks } => {
+                Stored::NoRoom(pb::NoRoom { lacks: lacks.map(Into::into) })
+            }
             Refusal::RefusedByCell => Stored::RefusedByCell(pb::RefusedByCell {}),
         };
         Self { refusal: Some(stored) }
@@ -137,19 +165,34 @@ impl TryFrom<pb::Refusal> for Refusal {
         Ok(match stored.refusal.field("refusal")? {
             Stored::NotAllowed(_) => Self::NotAllowed,
             Stored::Unavailable(_) => Self::Unavailable,
-            Stored::TooFar(far) => {
-                Self::TooFar { latency_us: far.latency_us, latency_ms_max: far.latency_ms_max }
+            Stored::Country(found) => {
+                let country = Some(found.country).filter(|country| !country.is_empty());
+                let country = country.map(|country| country.parse()).transpose();
+                Self::Country(country.field("refusal.country")?)
             }
-            Stored::Spread(_) => Self::Spread,
+            Stored::Label(pb::WrongLabel { key, wants, has }) => Self::Label { key, wants, has },
+            Stored::TooFar(pb::TooFar { latency_us, latency_ms_max, percentile }) => {
+                Self::TooFar { latency_us, latency_ms_max, percentile }
+            }
+            Stored::Spread(pb::SpreadTaken { over: 0, most: 0 }) => {
+                Self::Spread { over: Level::Datacenter, most: 1 }
+            }
+            Stored::Spread(taken) => Self::Spread {
+                over: enumerated::<pb::Level, _>(taken.over, "refusal.over")?,
+                most: taken.most,
+            },
             Stored::NoOffer(none) => Self::NoOffer {
                 spot: enumerated::<pb::SpotPolicy, _>(none.spot, "refusal.spot")?,
                 request: none.request.field("refusal.request")?.into(),
+                arches: rules::arches(&none.arches)?,
+                providers: rules::parsed(&none.providers, "refusal.providers")?,
             },
+            Stored::Stale(pb::Stale { age_s, age_s_max }) => Self::Stale { age_s, age_s_max },
             Stored::TooExpensive(price) => Self::TooExpensive {
                 price_micros_per_hour: MicroDollars(price.price_micros_per_hour),
                 max_micros_per_hour: MicroDollars(price.max_micros_per_hour),
             },
-            Stored::NoRoom(_) => Self::NoRoom,
+            Stored::NoRoom(none) => Self::NoRoom { lacks: none.lacks.map(Into::into) },
             Stored::RefusedByCell(_) => Self::RefusedByCell,
         })
     }

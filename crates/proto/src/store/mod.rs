@@ -4,6 +4,7 @@ mod command;
 mod decision;
 mod names;
 mod parts;
+mod rules;
 mod state;
 mod topology;
 mod workload;

@@ -46,6 +46,8 @@ impl From<&DatacenterSpec> for pb::DatacenterSpec {
         let cells = spec.cells.iter().map(|(name, cell)| pb::CellSpec {
             name: name.to_string(),
             machines_max: cell.machines_max,
+            zone: cell.zone.clone(),
+            labels: cell.labels.clone(),
         });
         Self {
             name: spec.name.to_string(),
@@ -53,6 +55,8 @@ impl From<&DatacenterSpec> for pb::DatacenterSpec {
             address: spec.address.clone(),
             regions: spec.regions.iter().map(region).collect(),
             cells: cells.collect(),
+            country: spec.country.map(|country| country.to_string()).unwrap_or_default(),
+            labels: spec.labels.clone(),
         }
     }
 }
@@ -65,10 +69,15 @@ impl TryFrom<pb::DatacenterSpec> for DatacenterSpec {
             Ok((region.provider.parse().field("provider")?, region.region.parse().field("region")?))
         };
         let cell = |cell: pb::CellSpec| {
-            let limits = CellSpec { machines_max: cell.machines_max };
-            Ok((cell.name.parse().field("cell.name")?, limits))
+            let name = cell.name.parse().field("cell.name")?;
+            let pb::CellSpec { machines_max, zone, labels, .. } = cell;
+            Ok((name, CellSpec { machines_max, zone, labels }))
         };
+        let country = Some(stored.country).filter(|country| !country.is_empty());
+        let country = country.map(|country| country.parse()).transpose();
         Ok(Self {
+            country: country.field("datacenter.country")?,
+            labels: stored.labels,
             name: stored.name.parse().field("datacenter.name")?,
             location: stored.location.field("datacenter.location")?.try_into()?,
             address: stored.address,

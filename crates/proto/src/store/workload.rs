@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kato_core::{Demand, MicroDollars, Revision, Timestamp, Workload, WorkloadSpec};
 
 use super::names::enumerated;
+use super::rules;
 use crate::store_v1 as pb;
 use crate::{Field, InvalidMessage};
 
@@ -21,7 +22,8 @@ impl From<&WorkloadSpec> for pb::WorkloadSpec {
             datacenters: spec.datacenters.iter().map(ToString::to_string).collect(),
             price_micros_per_hour_max: spec.price_micros_per_hour_max.map(|price| price.0),
             spot: pb::SpotPolicy::from(spec.spot).into(),
-            spread: pb::Spread::from(spec.spread).into(),
+            spread: rules::spread(&spec.rules).into(),
+            rules: rules::to_stored(&spec.rules),
             singleton: spec.singleton,
             failover: pb::Failover::from(spec.failover).into(),
             ports: spec.ports.iter().map(ToString::to_string).collect(),
@@ -48,11 +50,11 @@ impl TryFrom<pb::WorkloadSpec> for WorkloadSpec {
             datacenters: datacenters.collect::<Result<_, _>>().field("workload.datacenters")?,
             price_micros_per_hour_max: stored.price_micros_per_hour_max.map(MicroDollars),
             spot: enumerated::<pb::SpotPolicy, _>(stored.spot, "workload.spot")?,
-            spread: enumerated::<pb::Spread, _>(stored.spread, "workload.spread")?,
             singleton: stored.singleton,
             failover: enumerated::<pb::Failover, _>(stored.failover, "workload.failover")?,
             ports: ports.collect::<Result<_, _>>().field("workload.ports")?,
             latency_price_micros_per_ms_hour: MicroDollars(latency_price),
+            rules: rules::from_stored(stored.spread, stored.rules)?,
         })
     }
 }

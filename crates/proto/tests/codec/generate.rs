@@ -1,15 +1,17 @@
 //! Random commands and states, each part of them independently: also such as no log would make.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kato_core::version::FIRST;
 use kato_core::{
-    Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Coordinates, Datacenter,
-    DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind, Failover,
-    Health, Instance, InstanceId, Machine, MachineId, MachineName, MachineSpec, Market,
-    MicroDollars, Offer, Order, OrderId, Place, Placement, PutWorkload, Quote, Refusal, Resources,
-    Revision, Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
-    Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
+    Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates, Country,
+    Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind,
+    Failover, Health, Instance, InstanceId, Level, Machine, MachineId, MachineName, MachineSpec,
+    Market, MicroDollars, Most, Offer, Order, OrderId, Place, Placement, Preference, Preferred,
+    PutWorkload, Quote, Refusal, Resources, Revision, Rules, Settings, Source, SpotPolicy, Spread,
+    State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict, Workload, WorkloadName,
+    WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -91,36 +93,126 @@ fn offer() -> impl Strategy<Value = Arc<Offer>> {
 
 fn quote() -> impl Strategy<Value = Quote> {
     let source = select(vec![Source::Running, Source::Shared, Source::Buy]);
-    (offer(), source, money(), money(), money()).prop_map(
-        |(offer, source, price_micros_per_hour, adds_micros_per_hour, latency_micros_per_hour)| {
-            Quote {
-                offer,
-                source,
-                price_micros_per_hour,
-                adds_micros_per_hour,
-                latency_micros_per_hour,
-            }
-        },
-    )
+    let terms = (money(), money(), money(), money(), money());
+    (offer(), source, terms).prop_map(|(offer, source, terms)| Quote {
+        offer,
+        source,
+        price_micros_per_hour: terms.0,
+        adds_micros_per_hour: terms.1,
+        latency_micros_per_hour: terms.2,
+        preference_micros_per_hour: terms.3,
+        moving_micros_per_hour: terms.4,
+    })
 }
 
 fn spot() -> impl Strategy<Value = SpotPolicy> {
     select(vec![SpotPolicy::Allowed, SpotPolicy::Required, SpotPolicy::Never])
 }
 
+fn arch() -> impl Strategy<Value = Arch> {
+    select(vec![Arch::X86_64, Arch::Arm64])
+}
+
+fn country() -> impl Strategy<Value = Country> {
+    select(vec!["IE", "US", "DE"]).prop_map(|code| code.parse().unwrap())
+}
+
+fn continent() -> impl Strategy<Value = Continent> {
+    select(vec![Continent::Europe, Continent::Asia])
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    select(vec![Level::Provider, Level::Datacenter, Level::Zone, Level::Cell])
+}
+
+fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map(text(), text(), 0..3)
+}
+
+fn spread() -> impl Strategy<Value = Spread> {
+    let most =
+        prop_oneof![any::<u32>().prop_map(Most::Copies), any::<u32>().prop_map(Most::Percent)];
+    let targets = btree_map(text(), any::<u32>(), 0..3);
+    (level(), option::of(most), targets, option::of(money())).prop_map(
+        |(over, most, targets, excess_micros_per_hour)| Spread {
+            over,
+            most,
+            targets,
+            excess_micros_per_hour,
+        },
+    )
+}
+
+fn preference() -> impl Strategy<Value = Preference> {
+    let what = prop_oneof![
+        name().prop_map(Preferred::Datacenter),
+        name().prop_map(Preferred::Provider),
+        country().prop_map(Preferred::Country),
+        continent().prop_map(Preferred::Continent),
+        (text(), text()).prop_map(|(key, value)| Preferred::Label(key, value)),
+    ];
+    (what, money())
+        .prop_map(|(what, worth_micros_per_hour)| Preference { what, worth_micros_per_hour })
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let sets = (
+        btree_set(arch(), 0..3),
+        btree_set(name(), 0..3),
+        btree_set(country(), 0..3),
+        btree_set(continent(), 0..3),
+        labels(),
+    );
+    let limits = (option::of(any::<u32>()), option::of(any::<u64>()));
+    let one = Just(vec![Spread::one_in_each(Level::Datacenter)]);
+    let spreads = prop_oneof![one, vec(spread(), 0..3)];
+    (sets, limits, spreads, vec(preference(), 0..3)).prop_map(
+        |(sets, limits, spreads, preferences)| Rules {
+            arches: sets.0,
+            providers: sets.1,
+            countries: sets.2,
+            continents: sets.3,
+            labels: sets.4,
+            latency_percentile: limits.0,
+            price_age_s_max: limits.1,
+            spreads,
+            preferences,
+        },
+    )
+}
+
 fn refusal() -> impl Strategy<Value = Refusal> {
     prop_oneof![
         Just(Refusal::NotAllowed),
         Just(Refusal::Unavailable),
-        (any::<u32>(), any::<u32>()).prop_map(|(latency_us, latency_ms_max)| {
-            Refusal::TooFar { latency_us, latency_ms_max }
+        option::of(country()).prop_map(Refusal::Country),
+        (text(), text(), option::of(text())).prop_map(|(key, wants, has)| Refusal::Label {
+            key,
+            wants,
+            has
         }),
-        Just(Refusal::Spread),
-        (resources(), spot()).prop_map(|(request, spot)| Refusal::NoOffer { request, spot }),
+        (any::<u32>(), any::<u32>(), option::of(any::<u32>())).prop_map(
+            |(latency_us, latency_ms_max, percentile)| Refusal::TooFar {
+                latency_us,
+                latency_ms_max,
+                percentile
+            }
+        ),
+        (level(), 1..u32::MAX).prop_map(|(over, most)| Refusal::Spread { over, most }),
+        (resources(), spot(), btree_set(arch(), 0..3), btree_set(name(), 0..3)).prop_map(
+            |(request, spot, arches, providers)| Refusal::NoOffer {
+                request,
+                spot,
+                arches,
+                providers
+            }
+        ),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(age_s, age_s_max)| Refusal::Stale { age_s, age_s_max }),
         (money(), money()).prop_map(|(price_micros_per_hour, max_micros_per_hour)| {
             Refusal::TooExpensive { price_micros_per_hour, max_micros_per_hour }
         }),
-        Just(Refusal::NoRoom),
+        option::of(resources()).prop_map(|lacks| Refusal::NoRoom { lacks }),
         Just(Refusal::RefusedByCell),
     ]
 }
@@ -149,10 +241,14 @@ fn decision() -> impl Strategy<Value = Arc<Decision>> {
 }
 
 fn datacenter() -> impl Strategy<Value = DatacenterSpec> {
-    let limits = any::<u32>().prop_map(|machines_max| CellSpec { machines_max });
+    let limits = (any::<u32>(), option::of(text()), labels())
+        .prop_map(|(machines_max, zone, labels)| CellSpec { machines_max, zone, labels });
     let regions = btree_set((name(), name()), 0..3);
-    (name(), coordinates(), text(), regions, btree_map(name(), limits, 0..3)).prop_map(
-        |(name, location, address, regions, cells)| DatacenterSpec {
+    let said = (option::of(country()), labels());
+    (name(), coordinates(), text(), regions, btree_map(name(), limits, 0..3), said).prop_map(
+        |(name, location, address, regions, cells, (country, labels))| DatacenterSpec {
+            country,
+            labels,
             name,
             location,
             address,
@@ -181,13 +277,12 @@ fn workload() -> impl Strategy<Value = Arc<WorkloadSpec>> {
         .prop_map(|(place, at, weight_milli)| Demand { place, at, weight_milli });
     let limits = (option::of(any::<u32>()), option::of(money()), money());
     let sets = (vec(demand, 0..3), btree_set(name(), 0..3), btree_set(name(), 0..3));
-    let spread = select(vec![Spread::None, Spread::Datacenter]);
     let failover = select(vec![Failover::Auto, Failover::Never]);
-    let flags = (any::<bool>(), any::<bool>(), spot(), spread, failover);
+    let flags = (any::<bool>(), any::<bool>(), spot(), rules(), failover);
     (name(), text(), any::<u32>(), resources(), limits, sets, flags).prop_map(
         |(name, unit, count, request, limits, (demand, datacenters, ports), flags)| {
             let (latency_ms_max, price_micros_per_hour_max, latency_price) = limits;
-            let (template, singleton, spot, spread, failover) = flags;
+            let (template, singleton, spot, rules, failover) = flags;
             Arc::new(WorkloadSpec {
                 name,
                 template,
@@ -199,11 +294,11 @@ fn workload() -> impl Strategy<Value = Arc<WorkloadSpec>> {
                 datacenters,
                 price_micros_per_hour_max,
                 spot,
-                spread,
                 singleton,
                 failover,
                 ports,
                 latency_price_micros_per_ms_hour: latency_price,
+                rules,
             })
         },
     )

@@ -57,6 +57,8 @@ fn placement(decision: Arc<Decision>) -> Placement {
             source: Source::Running,
             price_micros_per_hour: MicroDollars(4_560),
             adds_micros_per_hour: MicroDollars(4_560),
+            preference_micros_per_hour: MicroDollars(0),
+            moving_micros_per_hour: MicroDollars(0),
             latency_micros_per_hour: MicroDollars(0),
         },
         decision,

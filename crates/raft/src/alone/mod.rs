@@ -97,6 +97,8 @@ async fn reopened<T>(open: impl Fn() -> Result<T, StoreError>) -> Result<T, Stor
 /// Registers a datacenter of this name.
 pub(crate) fn register(name: &str) -> Vec<Command> {
     vec![Command::RegisterDatacenter(DatacenterSpec {
+        country: None,
+        labels: [].into(),
         name: name.parse().unwrap(),
         location: Coordinates::from_degrees(53.4, -6.3).unwrap(),
         address: "127.0.0.1:1".to_owned(),

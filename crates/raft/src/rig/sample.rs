@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kato_core::{
     Arch, Candidate, CellSpec, Coordinates, Datacenter, DatacenterSpec, Decision, Event, EventKind,
     Failover, Instance, InstanceId, Machine, MachineId, MachineSpec, Market, MicroDollars, Offer,
-    Placement, Quote, Resources, Revision, Settings, Source, SpotPolicy, Spread, State, Timestamp,
+    Placement, Quote, Resources, Revision, Rules, Settings, Source, SpotPolicy, State, Timestamp,
     Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 
@@ -79,7 +79,9 @@ fn datacenter(label: &str) -> Datacenter {
         location: Coordinates::from_micro(53_400_000, -6_300_000).expect("it is on the Earth"),
         address: format!("{label}.demo.com:7300"),
         regions: [(name("ec2"), name("eu-west-1"))].into(),
-        cells: [(name("cell-1"), CellSpec { machines_max: 100_000 })].into(),
+        cells: [(name("cell-1"), CellSpec { machines_max: 100_000, ..CellSpec::default() })].into(),
+        country: None,
+        labels: [].into(),
     };
     Datacenter::new(spec)
 }
@@ -104,6 +106,8 @@ fn quote(offer: &Arc<Offer>) -> Quote {
         source: Source::Running,
         price_micros_per_hour: MicroDollars(5_796),
         adds_micros_per_hour: MicroDollars(5_796),
+        preference_micros_per_hour: MicroDollars(0),
+        moving_micros_per_hour: MicroDollars(0),
         latency_micros_per_hour: MicroDollars(1_250),
     }
 }
@@ -133,11 +137,11 @@ fn workload(group: u32, count: u32) -> Workload {
         datacenters: [].into(),
         price_micros_per_hour_max: None,
         spot: SpotPolicy::Never,
-        spread: Spread::None,
         singleton: false,
         failover: Failover::Auto,
         ports: [name("http")].into(),
         latency_price_micros_per_ms_hour: MicroDollars(500),
+        rules: Rules::default(),
     };
     let revision = Revision(u64::from(group * EACH));
     let applied_at = Timestamp(1_700_000_000_000);

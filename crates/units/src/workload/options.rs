@@ -116,6 +116,11 @@ pub(super) fn latency_price(text: &str) -> Result<MicroDollars, ValueError> {
     amount(text, "for a millisecond and hour", LATENCY_PRICE_MAX, "0.0005")
 }
 
+/// `worth=0.01`, `excess=0.01`: dollars for one instance and hour.
+pub(super) fn worth(text: &str) -> Result<MicroDollars, ValueError> {
+    amount(text, "for one instance and hour", PRICE_MAX, "0.01")
+}
+
 fn amount(
     text: &str,
     of: &str,

@@ -11,7 +11,7 @@ use crate::value::{self, ValueError};
 use crate::{Entry, UnitFile};
 
 /// Every key, in the order of the manual.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 20] = [
     "Count",
     "CPU",
     "Memory",
@@ -25,18 +25,36 @@ const KEYS: [&str; 13] = [
     "Singleton",
     "Failover",
     "Port",
+    "Arch",
+    "Providers",
+    "Countries",
+    "Continents",
+    "Labels",
+    "MaxPriceAge",
+    "Prefer",
 ];
 
 /// The keys that make a list when given several times.
-const REPEATABLE: [&str; 3] = ["Near", "Datacenters", "Port"];
+const REPEATABLE: [&str; 10] = [
+    "Near",
+    "Datacenters",
+    "Port",
+    "Arch",
+    "Providers",
+    "Countries",
+    "Continents",
+    "Labels",
+    "Spread",
+    "Prefer",
+];
 
 /// The most datacenters one workload may list.
 const DATACENTERS_MAX: usize = 256;
 
 /// The section being read.
 pub(super) struct Reader<'a> {
-    file: &'a UnitFile,
-    errors: &'a mut Findings,
+    pub(super) file: &'a UnitFile,
+    pub(super) errors: &'a mut Findings,
 }
 
 impl<'a> Reader<'a> {
@@ -160,7 +178,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The words of a list, which blanks or commas separate.
-    fn words(&self, key: &str) -> Vec<(&'a Entry, &'a str)> {
+    pub(super) fn words(&self, key: &str) -> Vec<(&'a Entry, &'a str)> {
         let split = |entry: &'a Entry| {
             let words = entry.value.split(|c: char| c == ',' || c.is_whitespace());
             words.filter(|word| !word.is_empty()).map(move |word| (entry, word))
@@ -168,7 +186,7 @@ impl<'a> Reader<'a> {
         self.file.list(SECTION, key).into_iter().flat_map(split).collect()
     }
 
-    fn error(&mut self, entry: &Entry, message: impl Into<String>) {
+    pub(super) fn error(&mut self, entry: &Entry, message: impl Into<String>) {
         self.errors.on_key(Some(entry.line), SECTION, &entry.key, message);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{MicroDollars, UNIT_BYTES_MAX};
+use kato_core::{Arch, MicroDollars, Rules, Spread, UNIT_BYTES_MAX};
 use proptest::prelude::*;
 
 use super::*;
@@ -40,11 +40,11 @@ fn a_plain_unit_is_a_workload_with_defaults() {
             datacenters: BTreeSet::new(),
             price_micros_per_hour_max: None,
             spot: SpotPolicy::Never,
-            spread: Spread::None,
             singleton: false,
             failover: Failover::Auto,
             ports: BTreeSet::new(),
             latency_price_micros_per_ms_hour: LATENCY_PRICE_DEFAULT,
+            rules: Rules::default(),
         }
     );
 }
@@ -69,10 +69,43 @@ fn every_key_is_taken() {
     assert_eq!(spec.datacenters.len(), 3);
     assert_eq!(spec.price_micros_per_hour_max, Some(MicroDollars(100_000)));
     assert_eq!(spec.latency_price_micros_per_ms_hour, MicroDollars(1_000));
-    assert_eq!((spec.spot, spec.spread), (SpotPolicy::Allowed, Spread::Datacenter));
+    let spread = Spread::one_in_each(Level::Datacenter);
+    assert_eq!((spec.spot, spec.rules.spreads), (SpotPolicy::Allowed, vec![spread]));
     assert_eq!(spec.failover, Failover::Never);
     let variables: Vec<String> = spec.ports.iter().map(port_variable).collect();
     assert_eq!(variables, ["KATO_PORT_GRPC_API", "KATO_PORT_HTTP", "KATO_PORT_METRICS"]);
+}
+
+#[test]
+fn every_rule_is_taken() {
+    let Parsed { spec, warnings } = parse(
+        "web@.service",
+        "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
+         Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\n\
+         Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\n",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    let rules = spec.rules;
+    assert_eq!(rules.arches, [Arch::X86_64, Arch::Arm64].into());
+    assert_eq!(rules.providers.len(), 2);
+    assert_eq!((rules.countries.len(), rules.continents.len(), rules.labels.len()), (2, 1, 2));
+    assert_eq!((rules.latency_percentile, rules.price_age_s_max), (Some(95), Some(2_592_000)));
+    let spreads: Vec<String> = rules.spreads.iter().map(ToString::to_string).collect();
+    assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02"]);
+    assert_eq!(rules.preferences.len(), 1);
+}
+
+#[test]
+fn rules_that_contradict_each_other_are_refused() {
+    for (section, expected) in [
+        ("Spread=zone\nSpread=zone max=2\n", "each zone above already"),
+        ("Labels=disk=ssd disk=hdd\n", "disk cannot be ssd and hdd"),
+        ("Count=5\nDatacenters=dub ewr\nSpread=datacenter max=2\n", "allows 4 copies in the 2"),
+    ] {
+        let errors = parse("web@.service", section).unwrap_err();
+        assert!(errors.iter().any(|error| error.contains(expected)), "{section}: {errors:?}");
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn a_log() {
         address: "dub.demo.com:7440".to_owned(),
         regions: [].into(),
         cells: [].into(),
+        country: None,
+        labels: [].into(),
     };
     let machines = (1..7).map(|n| format!("core-{n}.cell-1.ewr").parse().unwrap()).collect();
     let member = |name: &str| pb::Member { datacenter: name.to_owned(), address: String::new() };

@@ -73,7 +73,13 @@ impl World {
                 location: location.parse().unwrap(),
                 address: "127.0.0.1:1".to_owned(),
                 regions: [("ec2".parse().unwrap(), site.parse().unwrap())].into(),
-                cells: [("cell-1".parse().unwrap(), CellSpec { machines_max: 4 })].into(),
+                cells: [(
+                    "cell-1".parse().unwrap(),
+                    CellSpec { machines_max: 4, ..CellSpec::default() },
+                )]
+                .into(),
+                country: None,
+                labels: BTreeMap::new(),
             }));
             for number in 1..=2 {
                 world.run(Command::JoinMachine(MachineSpec {

@@ -39,6 +39,8 @@ impl World {
     fn new() -> Self {
         let mut state = State::default();
         let spec = DatacenterSpec {
+            country: None,
+            labels: [].into(),
             name: "dub".parse().unwrap(),
             location: Coordinates::from_degrees(53.4, -6.3).unwrap(),
             address: "127.0.0.1:1".to_owned(),
@@ -58,6 +60,8 @@ impl World {
                 source: Source::Buy,
                 price_micros_per_hour: MicroDollars(91_200),
                 adds_micros_per_hour: MicroDollars(91_200),
+                preference_micros_per_hour: MicroDollars(0),
+                moving_micros_per_hour: MicroDollars(0),
                 latency_micros_per_hour: MicroDollars(0),
             },
             decision: decision(),

@@ -1,12 +1,11 @@
 //! What is on some machines, placed anew in the best of all ways: dynamic programming over every content that a machine may
 //! have, for as many machines as that is quick for.
 
-use kato_core::{Market, Resources, SpotPolicy};
+use kato_core::{Market, Resources};
 
 use super::super::cover::NEVER;
 use super::super::sequence::Sequence;
 use super::super::yard::{Yard, fine};
-use crate::catalogue::admits;
 
 /// Machines that run among them.
 const RUNNING_MAX: usize = 4;
@@ -40,8 +39,8 @@ pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) {
     }
     while whole > 0 {
         let part = buying.part[whole];
-        let (_, site, policy) = contents.cheapest(yard, part).expect("it had a price");
-        yard.buy_with(site, policy, &contents.load(part));
+        let (_, site, market) = contents.cheapest(yard, part).expect("it had a price");
+        yard.buy_with(site, market, &contents.load(part));
         whole -= part;
     }
 }
@@ -71,7 +70,7 @@ fn empty_some(
             }
         }
         let pairs = |(_, copies): &(usize, u32)| u64::from(copies + 1) * u64::from(copies + 2) / 2;
-        let limited = with.iter().any(|(item, _)| yard.items[*item].is_limited());
+        let limited = with.iter().any(|(item, _)| !yard.items[*item].levels.is_empty());
         if !limited && with.iter().map(pairs).product::<u64>() <= steps {
             load = with;
             chosen.push((site, bin));
@@ -122,26 +121,23 @@ impl Contents {
     }
 
     /// The least that one machine with this content costs, copies and all, and where and on which market that is.
-    fn cheapest(&self, yard: &Yard, content: usize) -> Option<(i64, usize, SpotPolicy)> {
+    fn cheapest(&self, yard: &Yard, content: usize) -> Option<(i64, usize, Market)> {
         let load = self.load(content);
         let request: Resources =
             load.iter().map(|(item, copies)| yard.items[*item].request.times(*copies)).sum();
         let mut best = None;
-        for (market, policy) in
-            [(Market::OnDemand, SpotPolicy::Never), (Market::Spot, SpotPolicy::Required)]
-        {
-            let admits = |(item, _): &(usize, u32)| admits(yard.items[*item].spot, market);
-            if !load.iter().all(admits) {
-                continue;
-            }
+        for market in [Market::OnDemand, Market::Spot] {
             for site in 0..yard.layout.bins.len() {
                 let beside = load
                     .iter()
                     .map(|(item, copies)| Some(yard.items[*item].at[site]? * i64::from(*copies)));
                 let Some(beside) = beside.sum::<Option<i64>>() else { continue };
-                let Some(offer) = yard.cheapest_for(site, request, policy) else { continue };
-                let found = (fine(offer) + beside, site, policy);
-                if best.is_none_or(|best: (i64, usize, SpotPolicy)| found.0 < best.0) {
+                let all = load.iter().map(|(item, _)| *item);
+                let Some(offer) = yard.cheapest_for_all(site, request, market, all) else {
+                    continue;
+                };
+                let found = (fine(offer) + beside, site, market);
+                if best.is_none_or(|best: (i64, usize, Market)| found.0 < best.0) {
                     best = Some(found);
                 }
             }

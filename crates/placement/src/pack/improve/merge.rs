@@ -2,13 +2,13 @@
 //! different items are on it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-use kato_core::{Market, Resources, SpotPolicy};
+use kato_core::{Market, Resources};
 
 use super::super::bin::Bin;
 use super::super::sequence::Sequence;
 use super::super::yard::{Yard, fine};
-use crate::catalogue::admits;
 
 /// A machine that may go, and what it would save.
 struct Candidate {
@@ -22,11 +22,7 @@ struct Candidate {
 /// Buys the machine that saves most, if any saves something, at a site and market that the sequence picks.
 pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
     let site = sequence.below(yard.layout.bins.len());
-    let (market, policy) = if sequence.below(2) == 0 {
-        (Market::OnDemand, SpotPolicy::Never)
-    } else {
-        (Market::Spot, SpotPolicy::Required)
-    };
+    let market = if sequence.below(2) == 0 { Market::OnDemand } else { Market::Spot };
     if yard.may_buy(site) == 0 {
         return;
     }
@@ -41,10 +37,14 @@ pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
         });
     }
     let (mut request, mut saves, mut best) = (Resources::NONE, 0, (0, 0));
+    let mut items: BTreeSet<usize> = BTreeSet::new();
     for (count, candidate) in (1..).zip(&candidates) {
         request = request + candidate.request;
         saves += candidate.saves;
-        let Some(offer) = yard.cheapest_for(site, request, policy) else { break };
+        let load = &yard.layout.bins[candidate.site][candidate.bin].load;
+        items.extend(load.iter().map(|(item, _)| *item));
+        let all = items.iter().copied();
+        let Some(offer) = yard.cheapest_for_all(site, request, market, all) else { break };
         best = best.max((saves - fine(offer), count));
     }
     let (gain, count) = best;
@@ -52,7 +52,7 @@ pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
         return;
     }
     candidates.truncate(count);
-    yard.buy_for(site, policy, candidates.iter().map(|found| (found.site, found.bin)).collect());
+    yard.buy_for(site, market, candidates.iter().map(|found| (found.site, found.bin)).collect());
 }
 
 /// The machines all of whose copies may go to this site, and on a machine of this market.
@@ -63,7 +63,7 @@ fn candidates(yard: &Yard, to: usize, market: Market) -> Vec<Candidate> {
             let item = &yard.items[*item];
             let here = item.at[site]?;
             let there = item.at[to]?;
-            if !admits(item.spot, market) || item.is_limited() {
+            if !item.wanted.admits_market(market) || !item.levels.is_empty() {
                 return None;
             }
             candidate.request = candidate.request + item.request.times(*copies);

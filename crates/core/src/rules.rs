@@ -1,0 +1,190 @@
+//! What a workload asks of the places and machines that it runs on, beyond room.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::{Arch, Continent, Country, DatacenterName, MicroDollars, ProviderName};
+
+/// The most preferences, and the most ways to spread, that one workload may have.
+pub const RULES_MAX: usize = 16;
+
+/// The longest key or value of a label, in bytes.
+pub const LABEL_BYTES_MAX: usize = 63;
+/// The most labels of a datacenter or a cell, and the most that a workload may ask for.
+pub const LABELS_MAX: usize = 32;
+
+/// Whether a text may be a label's key or value.
+pub fn is_label(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// All of it; nothing by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// Processors that its programs are built for. Empty: `x86_64`.
+    pub arches: BTreeSet<Arch>,
+    /// Who may sell its machines. Empty: anybody.
+    pub providers: BTreeSet<ProviderName>,
+    /// Where its data may live. Empty: anywhere.
+    pub countries: BTreeSet<Country>,
+    /// Where its data may live. Empty: anywhere. With `countries` either is enough.
+    pub continents: BTreeSet<Continent>,
+    /// What the cell or its datacenter must be labelled with, all of it.
+    pub labels: BTreeMap<String, String>,
+    /// The share of its demand, in percent, that the largest round-trip time is a bound for. None: all of it, to the
+    /// farthest place.
+    pub latency_percentile: Option<u32>,
+    /// How old the price of what is bought may be, in seconds.
+    pub price_age_s_max: Option<u64>,
+    /// How its copies are kept apart.
+    pub spreads: Vec<Spread>,
+    /// Where it would rather be, and what that is worth.
+    pub preferences: Vec<Preference>,
+}
+
+/// A limit on how many copies are together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spread {
+    /// What together means.
+    pub over: Level,
+    /// The most in each; none where targets say it.
+    pub most: Option<Most>,
+    /// The most by name, in percent of all copies: what has no target may have none.
+    pub targets: BTreeMap<String, u32>,
+    /// What a copy beyond it costs an hour. None: there must be none.
+    pub excess_micros_per_hour: Option<MicroDollars>,
+}
+
+/// What copies share that are together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The provider of their machines.
+    Provider,
+    /// A datacenter.
+    Datacenter,
+    /// A zone of a datacenter: cells that say the same, or nothing.
+    Zone,
+    /// A cell.
+    Cell,
+}
+
+/// So many copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Most {
+    /// This many.
+    Copies(u32),
+    /// This share of all, in percent, rounded up.
+    Percent(u32),
+}
+
+/// A place that is better than others, by a price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// What is preferred.
+    pub what: Preferred,
+    /// What a copy there is worth more than elsewhere.
+    pub worth_micros_per_hour: MicroDollars,
+}
+
+/// What may be preferred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Preferred {
+    /// A datacenter.
+    Datacenter(DatacenterName),
+    /// Machines of a provider.
+    Provider(ProviderName),
+    /// A country.
+    Country(Country),
+    /// A continent.
+    Continent(Continent),
+    /// What is labelled so.
+    Label(String, String),
+}
+
+impl Rules {
+    /// Whether they say something that meshes before version 7 have no word for.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        let one = Spread::one_in_each(Level::Datacenter);
+        let spreads = self.spreads.iter().filter(|spread| **spread != one).cloned().collect();
+        let twice = self.spreads.len() > 1;
+        twice || Self { spreads, ..self.clone() } != Self::default()
+    }
+}
+
+impl Spread {
+    /// `Spread=datacenter`: one in each.
+    pub fn one_in_each(over: Level) -> Self {
+        let most = Some(Most::Copies(1));
+        Self { over, most, targets: BTreeMap::new(), excess_micros_per_hour: None }
+    }
+
+    /// The most of `count` copies that may be together under a name.
+    pub fn most_in(&self, name: &str, count: u32) -> u32 {
+        let percent = |percent: u32| {
+            let copies = u64::from(count) * u64::from(percent);
+            u32::try_from(copies.div_ceil(100)).unwrap_or(u32::MAX)
+        };
+        let target = self.targets.get(name).map(|target| percent(*target));
+        let most = self.most.map(|most| match most {
+            Most::Copies(copies) => copies,
+            Most::Percent(share) => percent(share),
+        });
+        match (target, most) {
+            (Some(target), Some(most)) => target.min(most),
+            (Some(target), None) => target,
+            (None, Some(most)) => most,
+            (None, None) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Provider => "provider",
+            Self::Datacenter => "datacenter",
+            Self::Zone => "zone",
+            Self::Cell => "cell",
+        })
+    }
+}
+
+impl fmt::Display for Spread {
+    /// As it is written: `datacenter max=2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.over.fmt(f)?;
+        match self.most {
+            None | Some(Most::Copies(1)) => {}
+            Some(Most::Copies(copies)) => write!(f, " max={copies}")?,
+            Some(Most::Percent(percent)) => write!(f, " max={percent}%")?,
+        }
+        for (name, percent) in &self.targets {
+            write!(f, " {name}={percent}%")?;
+        }
+        match self.excess_micros_per_hour {
+            None => Ok(()),
+            Some(excess) => write!(f, " excess={}", excess.dollars()),
+        }
+    }
+}
+
+impl fmt::Display for Preferred {
+    /// As it is written: `country=IE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Datacenter(name) => write!(f, "datacenter={name}"),
+            Self::Provider(name) => write!(f, "provider={name}"),
+            Self::Country(country) => write!(f, "country={country}"),
+            Self::Continent(continent) => write!(f, "continent={continent}"),
+            Self::Label(key, value) => write!(f, "label={key}={value}"),
+        }
+    }
+}
+
+impl fmt::Display for Preference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} worth={}", self.what, self.worth_micros_per_hour.dollars())
+    }
+}

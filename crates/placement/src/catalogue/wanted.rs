@@ -1,0 +1,103 @@
+//! Which machines a workload may run on, whatever room they have.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kato_core::{Arch, Market, Offer, ProviderName, SpotPolicy, Timestamp, WorkloadSpec};
+
+/// What a machine must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The markets that it may be from.
+    pub spot: SpotPolicy,
+    /// Its processor is one of these, which are in order.
+    pub arches: Arc<[Arch]>,
+    /// Its provider is one of these; empty: any.
+    pub providers: Arc<BTreeSet<ProviderName>>,
+    /// Since when its price must have been read, if it is to be bought.
+    pub priced_since: Option<Timestamp>,
+}
+
+impl Wanted {
+    /// A machine of this processor, from these markets.
+    pub fn new(spot: SpotPolicy, arch: Arch) -> Self {
+        Self { spot, arches: Arc::new([arch]), providers: Arc::default(), priced_since: None }
+    }
+
+    /// What a workload may run on, at this time.
+    pub fn by(workload: &WorkloadSpec, now: Timestamp) -> Self {
+        let rules = &workload.rules;
+        let arches = if rules.arches.is_empty() {
+            Arc::from([Arch::default()])
+        } else {
+            rules.arches.iter().copied().collect()
+        };
+        let since = |age_s: u64| Timestamp(now.0.saturating_sub(age_s.saturating_mul(1_000)));
+        Self {
+            spot: workload.spot,
+            arches,
+            providers: Arc::new(rules.providers.clone()),
+            priced_since: rules.price_age_s_max.map(since),
+        }
+    }
+
+    /// Whether a machine that runs is one of these.
+    pub fn admits(&self, offer: &Offer) -> bool {
+        self.admits_market(offer.market)
+            && self.arches.contains(&offer.arch)
+            && self.admits_provider(&offer.provider)
+    }
+
+    /// Whether a machine that is on sale is one of these.
+    pub fn admits_to_buy(&self, offer: &Offer) -> bool {
+        self.priced_since.is_none_or(|since| offer.priced_at >= since) && self.admits(offer)
+    }
+
+    /// Whether it may be of this provider.
+    pub fn admits_provider(&self, provider: &ProviderName) -> bool {
+        self.providers.is_empty() || self.providers.contains(provider)
+    }
+
+    /// Whether it may be from this market.
+    pub fn admits_market(&self, market: Market) -> bool {
+        match self.spot {
+            SpotPolicy::Allowed => true,
+            SpotPolicy::Required => market == Market::Spot,
+            SpotPolicy::Never => market == Market::OnDemand,
+        }
+    }
+
+    /// What is wanted here, of this market alone.
+    pub(crate) fn on(&self, market: Market) -> Self {
+        let spot = match market {
+            Market::OnDemand => SpotPolicy::Never,
+            Market::Spot => SpotPolicy::Required,
+        };
+        Self { spot, ..self.clone() }
+    }
+
+    /// What is wanted here and there, of this market; none where nothing is both.
+    pub(crate) fn and(&self, other: &Self, market: Market) -> Option<Self> {
+        if !self.admits_market(market) || !other.admits_market(market) {
+            return None;
+        }
+        let mut both = self.on(market);
+        if self.arches != other.arches {
+            both.arches =
+                self.arches.iter().filter(|arch| other.arches.contains(arch)).copied().collect();
+        }
+        if self.providers != other.providers {
+            let providers = match (self.providers.is_empty(), other.providers.is_empty()) {
+                (true, _) => BTreeSet::clone(&other.providers),
+                (_, true) => BTreeSet::clone(&self.providers),
+                _ => &*self.providers & &*other.providers,
+            };
+            if providers.is_empty() {
+                return None;
+            }
+            both.providers = Arc::new(providers);
+        }
+        both.priced_since = self.priced_since.max(other.priced_since);
+        (!both.arches.is_empty()).then_some(both)
+    }
+}

@@ -1,0 +1,196 @@
+//! Copies of one item, placed beside all that is placed: divided among the stalls, exactly where the limits on what is together lie
+//! within each other (cells in zones in datacenters), and one copy after the other where they do not.
+
+use std::collections::BTreeMap;
+
+use super::cover::{Cover, NEVER};
+use super::spread::Spread;
+use super::yard::Yard;
+use super::{CHUNK, Item, Level};
+
+/// What is together at some level, and how copies are divided among its parts.
+struct Node {
+    spread: Spread,
+    parts: Vec<Part>,
+}
+
+enum Part {
+    Node(Node),
+    Stall(usize, Cover),
+}
+
+impl Item {
+    /// The levels from the widest to the narrowest, if each lies within the one before.
+    pub(super) fn nested(&self) -> Option<Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.levels.len()).collect();
+        order.sort_by_key(|level| self.levels[*level].count());
+        let nested = order.windows(2).all(|pair| {
+            let (wide, narrow) = (&self.levels[pair[0]], &self.levels[pair[1]]);
+            let mut within: BTreeMap<usize, usize> = BTreeMap::new();
+            let mut groups = narrow.group.iter().zip(&wide.group);
+            groups.all(|(narrow, wide)| within.entry(*narrow).or_insert(*wide) == wide)
+        });
+        nested.then_some(order)
+    }
+}
+
+impl Level {
+    fn count(&self) -> usize {
+        self.group.iter().max().map_or(0, |most| most + 1)
+    }
+
+    /// The most in a group.
+    fn most_in(&self, group: usize) -> u32 {
+        self.most.get(group).copied().unwrap_or(u32::MAX)
+    }
+
+    /// What so many copies in a group cost beyond its most.
+    pub(super) fn penalty(&self, group: usize, copies: u32) -> i64 {
+        let beyond = i64::from(copies.saturating_sub(self.most_in(group)));
+        self.excess.map_or(0, |excess| excess.saturating_mul(beyond))
+    }
+
+    /// How many more copies than there are may be in a group, if there is an end to them.
+    fn left_in(&self, group: usize, here: u32) -> Option<u32> {
+        self.excess.is_none().then(|| self.most_in(group).saturating_sub(here))
+    }
+}
+
+impl Yard<'_> {
+    /// Places copies of an item where they cost least beside all that is placed; what fits nowhere is noted.
+    pub(super) fn add(&mut self, item: usize, mut copies: u32) {
+        let nested = self.items[item].nested();
+        let at_once = if nested.is_some() { CHUNK } else { 1 };
+        while copies > 0 {
+            let now = copies.min(at_once);
+            let placed = self.add_some(item, nested.as_deref(), now);
+            copies -= placed;
+            if placed == 0 {
+                self.layout.unplaced[item] += copies;
+                return;
+            }
+        }
+    }
+
+    fn add_some(&mut self, item: usize, nested: Option<&[usize]>, copies: u32) -> u32 {
+        let mut stalls: Vec<usize> = (0..self.items[item].at.len()).collect();
+        if nested.is_none() {
+            stalls.retain(|stall| self.surcharge(item, *stall).is_some());
+        }
+        let node = self.node(item, nested.unwrap_or_default(), &stalls, copies);
+        let most = node.spread.most();
+        self.put_node(item, node, most)
+    }
+
+    /// Whether a limit of an item allows no further copy at a stall.
+    pub(super) fn is_full(&self, item: usize, level: usize, stall: usize) -> bool {
+        let limit = &self.items[item].levels[level];
+        let group = limit.group[stall];
+        limit.left_in(group, self.copies_in(item, level, group)) == Some(0)
+    }
+
+    /// What one more copy on a stall costs for being with others, at all levels; none where a limit forbids it.
+    fn surcharge(&self, item: usize, stall: usize) -> Option<i64> {
+        let mut sum = 0;
+        for (index, level) in self.items[item].levels.iter().enumerate() {
+            let group = level.group[stall];
+            let here = self.copies_in(item, index, group);
+            if level.left_in(group, here) == Some(0) {
+                return None;
+            }
+            sum += level.penalty(group, here + 1) - level.penalty(group, here);
+        }
+        Some(sum)
+    }
+
+    /// The ways to divide up to so many copies among stalls, with these levels between.
+    fn node(&self, item: usize, levels: &[usize], stalls: &[usize], copies: u32) -> Node {
+        let mut node = Node { spread: Spread::new(copies), parts: Vec::new() };
+        let wanted = &self.items[item];
+        let Some((first, narrower)) = levels.split_first() else {
+            // Between no levels the limits were looked at, and what they cost is for one copy.
+            let alone = wanted.levels.len() > 1 && wanted.nested().is_none();
+            for stall in stalls {
+                let Some(at) = wanted.at[*stall] else { continue };
+                let surcharge =
+                    if alone { self.surcharge(item, *stall).unwrap_or(NEVER) } else { 0 };
+                let cover = Cover::new(self.stock(*stall, item, copies), copies);
+                let cost = |(copies, price): (i64, &i64)| {
+                    let beside = at.saturating_add(surcharge).saturating_mul(copies);
+                    price.saturating_add(beside).min(NEVER)
+                };
+                let costs: Vec<i64> = (0..).zip(&cover.price).map(cost).collect();
+                node.spread.add(&costs);
+                node.parts.push(Part::Stall(*stall, cover));
+            }
+            return node;
+        };
+        let level = &wanted.levels[*first];
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for stall in stalls.iter().filter(|stall| wanted.at[**stall].is_some()) {
+            groups.entry(level.group[*stall]).or_default().push(*stall);
+        }
+        for (group, members) in groups {
+            let here = self.copies_in(item, *first, group);
+            let most = level.left_in(group, here).map_or(copies, |left| copies.min(left));
+            if most == 0 {
+                continue;
+            }
+            let part = self.node(item, narrower, &members, most);
+            let before = level.penalty(group, here);
+            let cost = |(copies, cost): (u32, &i64)| {
+                cost.saturating_add(level.penalty(group, here + copies) - before).min(NEVER)
+            };
+            let costs: Vec<i64> = (0..).zip(part.spread.costs()).map(cost).collect();
+            node.spread.add(&costs);
+            node.parts.push(Part::Node(part));
+        }
+        node
+    }
+
+    /// Puts so many copies where a node has them, and says how many found their place: fewer where two stalls of a cell wanted
+    /// the last machine that it may buy.
+    fn put_node(&mut self, item: usize, node: Node, counts: Vec<u32>) -> u32 {
+        let mut placed = 0;
+        for (part, copies) in node.parts.into_iter().zip(counts).filter(|(_, copies)| *copies > 0) {
+            placed += match part {
+                Part::Node(node) => {
+                    let counts = node.spread.places(copies);
+                    self.put_node(item, node, counts)
+                }
+                Part::Stall(stall, cover) => {
+                    let buys = cover.taken(copies as usize).bought.len();
+                    if buys > self.may_buy(stall) as usize {
+                        0
+                    } else {
+                        self.put(stall, item, copies, &cover);
+                        copies
+                    }
+                }
+            };
+        }
+        placed
+    }
+
+    /// How many copies of an item are in a group of one of its levels.
+    pub(super) fn copies_in(&self, item: usize, level: usize, group: usize) -> u32 {
+        let groups = self.items[item].levels[level].group.iter().enumerate();
+        let here = groups.filter(|(_, of)| **of == group).map(|(stall, _)| stall);
+        let loads = here.flat_map(|stall| self.layout.bins[stall].iter().flat_map(|bin| &bin.load));
+        loads.filter(|(of, _)| *of == item).map(|(_, copies)| copies).sum()
+    }
+
+    /// What all items cost for being together beyond their limits.
+    pub(super) fn penalties(&self) -> i64 {
+        let mut sum = 0;
+        for (item, wanted) in self.items.iter().enumerate() {
+            let soft = wanted.levels.iter().enumerate().filter(|(_, level)| level.excess.is_some());
+            for (index, level) in soft {
+                for group in 0..level.count() {
+                    sum += level.penalty(group, self.copies_in(item, index, group));
+                }
+            }
+        }
+        sum
+    }
+}
