@@ -95,7 +95,7 @@ impl Mesh {
     /// Which coordinator leads, as one of them knows at once.
     pub(crate) async fn leader(&self, asked: &Channel) -> anyhow::Result<Option<usize>> {
         let consistency = pb::Consistency::Stale.into();
-        let request = pb::GetStatusRequest { consistency };
+        let request = pb::GetStatusRequest { consistency, losses: false };
         let status = ClusterClient::new(asked.clone()).get_status(request).await?.into_inner();
         Ok(SITES.iter().position(|site| *site == status.leader))
     }

@@ -49,6 +49,7 @@ pub const ACCESS: &[(&str, &[Who])] = &[
     ("/kato.v1.Placement/Decide", READ),
     ("/kato.v1.Placement/List", READ),
     ("/kato.v1.Placement/Explain", READ),
+    ("/kato.v1.Placement/WhatIf", READ),
     ("/kato.v1.Topology/ListDatacenters", READ),
     ("/kato.v1.Topology/ListCells", READ),
     ("/kato.v1.Topology/ListMachines", READ),

@@ -19,6 +19,7 @@ mod services;
 mod status;
 mod timing;
 mod view;
+mod what_if;
 
 pub use config::{Config, ConfigError, KeyPair, SandboxConfig, Tls};
 pub use context::World;

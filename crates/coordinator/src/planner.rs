@@ -139,6 +139,11 @@ impl Targets<'_> {
 }
 
 impl Plan {
+    /// How many instances it places.
+    pub(crate) fn placed(&self) -> u32 {
+        u32::try_from(self.targets.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many machines it buys.
     pub(crate) fn machines_to_buy(&self) -> u32 {
         let bought = self.targets.iter().filter(|target| target.quote.source == Source::Buy);

@@ -14,6 +14,7 @@ use kato_proto::v1 as pb;
 
 use crate::brake::Brake;
 use crate::reports::Report;
+use crate::what_if::Outcome;
 
 mod instance;
 
@@ -191,6 +192,33 @@ pub(crate) fn decision(decision: &Decision) -> pb::Decision {
         at_unix_ms: decision.at.0,
         latency_price_micros_per_ms_hour: decision.latency_price_micros_per_ms_hour.0,
         candidates: decision.candidates.iter().map(candidate).collect(),
+    }
+}
+
+pub(crate) fn outcome(outcome: &Outcome) -> pb::WhatIfResponse {
+    let moves = outcome.moves.iter().map(|found| pb::Move {
+        workload: found.workload.to_string(),
+        instances: found.instances,
+        from: found.from.to_string(),
+        to: found.to.to_string(),
+        price_before_micros_per_hour: found.price.0.0,
+        price_after_micros_per_hour: found.price.1.0,
+        latency_before_us: found.latency_us.0,
+        latency_after_us: found.latency_us.1,
+    });
+    let stranded = outcome.stranded.iter().map(|found| pb::Stranded {
+        workload: found.workload.to_string(),
+        instances: found.instances,
+        from: found.from.to_string(),
+        why: found.why.clone(),
+    });
+    pb::WhatIfResponse {
+        read: None,
+        moves: moves.collect(),
+        stranded: stranded.collect(),
+        machines_to_buy: outcome.machines_to_buy,
+        adds_micros_per_hour: outcome.adds.0,
+        saves_micros_per_hour: outcome.saves.0,
     }
 }
 

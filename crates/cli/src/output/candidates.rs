@@ -80,7 +80,7 @@ pub(crate) fn candidates(decision: &Decision) -> String {
         .money("ADDS $/H", all.iter().map(|c| quote(c).map(|q| q.adds_micros_per_hour)))
         .right("LATENCY", all.iter().map(|c| candidate_latency(c).into()))
         .money("TOTAL $/H", all.iter().map(|c| quote(c).map(|q| q.total_micros_per_hour)))
-        .left("", all.iter().map(verdict))
+        .left("", all.iter().map(|c| verdict(c, chosen_total(all.iter()))))
         .render()
 }
 
@@ -98,20 +98,28 @@ pub(crate) fn name(candidate: &Candidate) -> Cell {
     Cell::styled(place(candidate), style)
 }
 
-/// What became of a datacenter.
-pub(crate) fn verdict(candidate: &Candidate) -> Cell {
+/// The dearest of what was chosen: what the others are compared with.
+pub(crate) fn chosen_total<'a>(all: impl Iterator<Item = &'a Candidate>) -> Option<i64> {
+    let chosen = all.filter(|candidate| candidate.chosen > 0);
+    chosen.filter_map(|c| Some(c.quote.as_ref()?.total_micros_per_hour)).max()
+}
+
+/// What became of a datacenter, beside those that were chosen for so much.
+pub(crate) fn verdict(candidate: &Candidate, chosen: Option<i64>) -> Cell {
     match (candidate.chosen, candidate.refusal.as_str()) {
-        (0, "") => Cell::styled(instead(candidate), FAINT),
+        (0, "") => Cell::styled(instead(candidate, chosen), FAINT),
         (0, refusal) => Cell::styled(refusal, FAINT),
         (chosen, _) => Cell::styled(format!("CHOSEN ×{chosen}"), GOOD),
     }
 }
 
 /// What would have had to be otherwise.
-fn instead(candidate: &Candidate) -> String {
+fn instead(candidate: &Candidate, chosen: Option<i64>) -> String {
+    let total = candidate.quote.as_ref().map(|quote| quote.total_micros_per_hour);
     match (candidate.chosen_at_micros_per_hour, candidate.chosen_nearer_us) {
         (Some(price), _) => format!("costs more; chosen at {}/h or less", units::money(price)),
         (None, Some(us)) => format!("costs more; chosen if {} nearer", latency(us)),
+        (None, None) if total > chosen => "costs more".to_owned(),
         (None, None) => "no better".to_owned(),
     }
 }

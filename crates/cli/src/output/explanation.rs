@@ -3,7 +3,7 @@
 use kato_core::Timestamp;
 use kato_proto::v1::{Candidate, Decision, ExplainResponse, Instance, Quote};
 
-use super::candidates::{candidate_latency, machine, name, offer_name, verdict};
+use super::candidates::{candidate_latency, chosen_total, machine, name, offer_name, verdict};
 use super::details::state;
 use super::plain;
 use super::style::{BAD, STRONG, paint};
@@ -66,6 +66,7 @@ fn scores(candidates: &[&Candidate]) -> String {
     let quote = |pick: fn(&Quote) -> i64| {
         candidates.iter().map(move |c| c.quote.as_ref().map(pick)).collect::<Vec<_>>()
     };
+    let chosen = chosen_total(candidates.iter().copied());
     let mut table = Table::new(candidates.len())
         .left("DATACENTER", candidates.iter().map(|c| name(c)))
         .money("PRICE $/H", quote(|q| q.price_micros_per_hour))
@@ -83,7 +84,7 @@ fn scores(candidates: &[&Candidate]) -> String {
     }
     table
         .money("= TOTAL $/H", quote(|q| q.total_micros_per_hour))
-        .left("", candidates.iter().map(|c| verdict(c)))
+        .left("", candidates.iter().map(|c| verdict(c, chosen)))
         .render()
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
+pub(crate) mod what_if;
 
 use std::io::{self, ErrorKind, Write};
 

@@ -1,7 +1,7 @@
 //! The state of the mesh on one screen: who leads, who is silent, what may be lost, what it costs.
 
 use kato_core::Timestamp;
-use kato_proto::v1::{Datacenter, GetStatusResponse, Health, Member};
+use kato_proto::v1::{Datacenter, GetStatusResponse, Health, Loss, Member};
 
 use super::details::Fields;
 use super::lists::{health, stand_in};
@@ -29,7 +29,8 @@ pub(crate) fn overview(
         .with("Workloads", status.workloads.to_string())
         .with("Instances", instances(status))
         .with("Price", price(status))
-        .with("Bought", bought(status));
+        .with("Bought", bought(status))
+        .with("Losing one", losses(status));
     format!("{}\n{}", fields.render(), sites(status, datacenters, now))
 }
 
@@ -189,6 +190,31 @@ fn bought(status: &GetStatusResponse) -> String {
     }
     let ordered = priced(status.machines_ordered, status.machines_ordered_micros_per_hour);
     format!("{bought}; on order: {ordered}")
+}
+
+/// What the loss of each datacenter would come to.
+fn losses(status: &GetStatusResponse) -> String {
+    let line = |loss: &Loss| {
+        let name = plain(&loss.datacenter);
+        let elsewhere = match (loss.moved, loss.machines_to_buy) {
+            (0, _) => "nothing would move".to_owned(),
+            (moved, 0) => format!("{} would move", count(moved, "instance")),
+            (moved, bought) => format!(
+                "{} would move, to {} more for {}/h",
+                count(moved, "instance"),
+                count(bought, "machine"),
+                money(loss.adds_micros_per_hour)
+            ),
+        };
+        match loss.stranded {
+            0 => format!("{name}: {elsewhere}, and everything would run"),
+            left => {
+                let left = format!("{} would run nowhere", count(left, "instance"));
+                format!("{name}: {elsewhere}, {}", paint(WARN, &left))
+            }
+        }
+    };
+    status.losses.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn leases(status: &GetStatusResponse) -> String {

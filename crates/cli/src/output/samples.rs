@@ -108,6 +108,31 @@ pub(crate) fn plan(change: Change) -> ApplyResponse {
     }
 }
 
+pub(crate) fn what_if() -> WhatIfResponse {
+    WhatIfResponse {
+        read: None,
+        moves: vec![Move {
+            workload: "web".to_owned(),
+            instances: 3,
+            from: "cell-1.ewr".to_owned(),
+            to: "cell-1.dub".to_owned(),
+            price_before_micros_per_hour: 3_420,
+            price_after_micros_per_hour: 27_300,
+            latency_before_us: Some(4_200),
+            latency_after_us: Some(84_500),
+        }],
+        stranded: vec![Stranded {
+            workload: "db".to_owned(),
+            instances: 1,
+            from: "cell-1.ewr".to_owned(),
+            why: "dub: Datacenters= does not name it".to_owned(),
+        }],
+        machines_to_buy: 1,
+        adds_micros_per_hour: 27_300,
+        saves_micros_per_hour: 91_200,
+    }
+}
+
 pub(crate) fn instance(id: &str, state: RunState) -> Instance {
     let dub = offer("t3.small", "eu-west-1", Market::OnDemand, 22_800);
     Instance {
@@ -283,6 +308,16 @@ pub(crate) fn status() -> GetStatusResponse {
         machines_bought_micros_per_hour: 182_400,
         machines_ordered: 1,
         machines_ordered_micros_per_hour: 91_200,
+        losses: vec![
+            Loss { datacenter: "dub".to_owned(), stranded: 2, ..Loss::default() },
+            Loss {
+                datacenter: "ewr".to_owned(),
+                moved: 1,
+                stranded: 0,
+                machines_to_buy: 1,
+                adds_micros_per_hour: 91_200,
+            },
+        ],
         brake: None,
         mesh_version: 3,
         timing: Some(Timing {

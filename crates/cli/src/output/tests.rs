@@ -5,13 +5,13 @@ use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
     ApplyResponse, Brake, Change, DiskAlarm, ExplainResponse, GetStatusResponse, Instance,
-    ReadInfo, RunState,
+    ReadInfo, RunState, WhatIfResponse,
 };
 
 use super::candidates::plan;
 use super::samples as sample;
 use super::table::Table;
-use super::{Format, details, explanation, lists, overview};
+use super::{Format, details, explanation, lists, overview, what_if};
 
 const NOW: Timestamp = Timestamp(sample::NOW);
 
@@ -40,6 +40,20 @@ fn plans() {
     let one = ApplyResponse { workload: Some(sample::workload("db", 1)), ..nothing };
     let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB\n";
     assert!(text(&plan(&one)).starts_with(expected));
+}
+
+#[test]
+fn what_would_be() {
+    let shown = |answer: &WhatIfResponse| text(&what_if::outcome(answer));
+    assert_snapshot!("what_if", shown(&sample::what_if()));
+    let moved = WhatIfResponse {
+        machines_to_buy: 0,
+        adds_micros_per_hour: 0,
+        stranded: vec![],
+        ..sample::what_if()
+    };
+    assert_snapshot!("what_if_on_what_there_is", shown(&moved));
+    assert_eq!(shown(&WhatIfResponse::default()), "nothing would move\n");
 }
 
 #[test]

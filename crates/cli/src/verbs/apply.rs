@@ -20,6 +20,8 @@ use crate::output::{self, Format, candidates, units};
 /// somebody has changed the workload, nothing is done. A changed workload's instances are replaced one after
 /// another, and each is placed when its turn comes. Ends with 2 where some instances found no place.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kato apply [OPTIONS] <FILE>...")]
+#[command(group(clap::ArgGroup::new("wish").args(["files"]).required(true).multiple(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     units: UnitArgs,

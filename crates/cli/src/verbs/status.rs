@@ -87,6 +87,6 @@ pub(crate) async fn ask(
     client: &mut Client,
     consistency: i32,
 ) -> Result<GetStatusResponse, ClientError> {
-    let request = GetStatusRequest { consistency };
+    let request = GetStatusRequest { consistency, losses: true };
     client.read(async |calls| ClusterClient::new(calls).get_status(request).await).await
 }

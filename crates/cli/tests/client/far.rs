@@ -222,6 +222,15 @@ impl placement_server::Placement for Far {
             other => Err(Status::not_found(format!("there is no instance \"{other}\""))),
         }
     }
+
+    async fn what_if(&self, request: Request<WhatIfRequest>) -> Answer<WhatIfResponse> {
+        let request = request.into_inner();
+        let read = self.read(request.consistency)?;
+        if request.without == ["ewr"] || request.capacity.get("ewr") == Some(&0) {
+            return Ok(Response::new(WhatIfResponse { read, ..sample::what_if() }));
+        }
+        Ok(Response::new(WhatIfResponse { read, ..WhatIfResponse::default() }))
+    }
 }
 
 #[tonic::async_trait]

@@ -120,6 +120,34 @@ async fn exit_codes_tell_what_would_change_and_what_has_no_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_if_tells_what_would_run_nowhere() {
+    let mesh = Mesh::new();
+    let (address, _) = mesh.coordinator(Pretence::default()).await;
+    for (words, code, shown) in [
+        (&["--without", "ewr"][..], 2, "would run nowhere"),
+        (&["--capacity", "ewr=0"], 2, "3 instances would move"),
+        (&["--without", "sin", "--price", "ec2:eu-west-1=+50%"], 0, "nothing would move"),
+        (&["--price", "ec2=-20%"], 0, "nothing would move"),
+    ] {
+        let ran = mesh.kato(&address, &[&["plan"], words].concat());
+        assert_eq!(ran.code, code, "{words:?}: {ran:?}");
+        assert!(ran.stdout.contains(shown), "{words:?}: {ran:?}");
+    }
+    for (words, right) in [
+        (&["--price", "ec2"][..], "ec2:eu-west-1=+50%"),
+        (&["--price", "ec2=50"], "ec2:eu-west-1=+50%"),
+        (&["--capacity", "dub"], "dub=0"),
+        (&["--capacity", "=3"], "dub=0"),
+        (&["--without", "ewr", "web@.service"], "cannot be used with"),
+        (&[], "required"),
+    ] {
+        let ran = mesh.kato(&address, &[&["plan"], words].concat());
+        assert_eq!(ran.code, 64, "{words:?}: {ran:?}");
+        assert!(ran.stderr.contains(right), "{words:?}: {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_are_whole_and_documents_are_messages() {
     let mesh = Mesh::new();
     let (address, _) = mesh.coordinator(Pretence::default()).await;

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use kato_core::{MicroDollars, Offer, State};
+use kato_core::{Datacenter, Health, MicroDollars, Offer, State};
 use kato_proto::v1 as pb;
+use kato_raft::Leadership;
 use tonic::{Request, Response, Status};
 
 use super::Reading;
 use crate::brake::Brake;
 use crate::context::Context;
-use crate::view::millis;
+use crate::planner::Planner;
+use crate::view::{Whole, millis};
+use crate::what_if::{Hypothesis, what_if};
 
 /// Answers about the group.
 pub(crate) struct ClusterService {
@@ -70,6 +73,61 @@ fn timing(context: &Context, state: &State) -> pb::Timing {
     }
 }
 
+/// Every coordinator that votes, as the one that answers sees it.
+fn members(
+    context: &Context,
+    whole: &Whole,
+    leadership: &Leadership,
+    leader: Option<&str>,
+) -> Vec<pb::Member> {
+    let silence = millis(context.patience().silence);
+    leadership
+        .voters
+        .iter()
+        .map(|(id, member)| {
+            let silent = whole.silent(&member.datacenter).map(millis);
+            let report = whole.reports.get(&member.datacenter);
+            let alarm = report.and_then(|report| report.disk_alarm.clone());
+            pb::Member {
+                id: *id,
+                datacenter: member.datacenter.to_string(),
+                address: member.address.clone(),
+                leader: leader == Some(member.datacenter.as_str()),
+                silent_ms: silent,
+                heard: silent.is_some_and(|silent| silent <= silence),
+                knows: report.map_or(0, |report| report.knows),
+                rtt_us: context.round_trips.get(&member.datacenter).map(|rtt| micros(rtt.median)),
+                disk_alarm: alarm.map(|alarm| pb::DiskAlarm {
+                    free_bytes: alarm.free_bytes,
+                    needed_bytes: alarm.needed_bytes,
+                    path: alarm.path,
+                }),
+            }
+        })
+        .collect()
+}
+
+/// Instances of a mesh beyond which the losses of its datacenters are not planned for a status.
+const SURVEYED_MAX: usize = 2_000;
+
+/// What the loss of each datacenter that is up would come to.
+fn losses(planner: &Planner) -> Vec<pb::Loss> {
+    let up = planner.state.datacenters.values().filter(|found| found.health == Health::Up);
+    let loss = |datacenter: &Datacenter| {
+        let name = &datacenter.spec.name;
+        let without = [name.clone()].into();
+        let outcome = what_if(planner, &Hypothesis { without, ..Hypothesis::default() });
+        pb::Loss {
+            datacenter: name.to_string(),
+            moved: outcome.moved(),
+            stranded: outcome.left(),
+            machines_to_buy: outcome.machines_to_buy,
+            adds_micros_per_hour: outcome.adds.0,
+        }
+    };
+    up.map(loss).collect()
+}
+
 #[tonic::async_trait]
 impl pb::cluster_server::Cluster for ClusterService {
     async fn get_status(
@@ -79,42 +137,17 @@ impl pb::cluster_server::Cluster for ClusterService {
         let snapshot = self.reading.at(request.get_ref().consistency()).await?;
         let context = &self.reading.context;
         let state = &snapshot.view.state;
+        let asked = request.get_ref().losses && state.instances.len() <= SURVEYED_MAX;
+        let losses = if asked { losses(&context.planner(&snapshot.view)) } else { Vec::new() };
         let whole = snapshot.whole();
         let leadership = context.mesh.leadership().borrow().clone();
-        let silence = millis(context.patience().silence);
         // Raft goes on naming the last leader, itself too, where nobody is heard any more.
         let felt = context.pulse.was_felt_within(context.patience().silence);
         let confirmed = !snapshot.info.stale || felt;
-        let leader = leadership.leader.filter(|_| confirmed);
+        let leader = leadership.leader.clone().filter(|_| confirmed);
         let brake = leader.as_ref().and_then(|(_, datacenter)| whole.brake(datacenter));
         let leader = leader.map(|(_, datacenter)| datacenter.to_string());
-        let members: Vec<pb::Member> = leadership
-            .voters
-            .iter()
-            .map(|(id, member)| {
-                let silent = whole.silent(&member.datacenter).map(millis);
-                let report = whole.reports.get(&member.datacenter);
-                let alarm = report.and_then(|report| report.disk_alarm.clone());
-                pb::Member {
-                    id: *id,
-                    datacenter: member.datacenter.to_string(),
-                    address: member.address.clone(),
-                    leader: leader.as_deref() == Some(member.datacenter.as_str()),
-                    silent_ms: silent,
-                    heard: silent.is_some_and(|silent| silent <= silence),
-                    knows: report.map_or(0, |report| report.knows),
-                    rtt_us: context
-                        .round_trips
-                        .get(&member.datacenter)
-                        .map(|rtt| micros(rtt.median)),
-                    disk_alarm: alarm.map(|alarm| pb::DiskAlarm {
-                        free_bytes: alarm.free_bytes,
-                        needed_bytes: alarm.needed_bytes,
-                        path: alarm.path,
-                    }),
-                }
-            })
-            .collect();
+        let members = members(context, &whole, &leadership, leader.as_deref());
         let heard = members.iter().filter(|member| leader.is_some() && member.heard).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let Spending { shares, bought, ordered } = Spending::of(state);
@@ -142,6 +175,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             machines_bought_micros_per_hour: bought.1.0,
             machines_ordered: count(ordered.0),
             machines_ordered_micros_per_hour: ordered.1.0,
+            losses,
             members,
             brake: brake.map(Brake::to_client),
             timing: Some(timing(context, state)),

@@ -1,6 +1,6 @@
 //! Placements: decided without committing, listed, explained.
 
-use kato_core::InstanceId;
+use kato_core::{DatacenterName, InstanceId, State};
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
@@ -8,6 +8,7 @@ use super::Reading;
 use super::page::page;
 use super::spec::{from_fields, from_unit};
 use super::workloads::name;
+use crate::what_if::{Hypothesis, PriceChange, what_if};
 use crate::{status, view};
 
 /// Answers about placements.
@@ -75,6 +76,56 @@ impl pb::placement_server::Placement for PlacementService {
             read: Some(snapshot.info),
         }))
     }
+
+    async fn what_if(&self, request: Request<pb::WhatIfRequest>) -> Answer<pb::WhatIfResponse> {
+        let request = request.into_inner();
+        let snapshot = self.reading.at(request.consistency()).await?;
+        let hypothesis = hypothesis(&request, &snapshot.view.state)?;
+        let planner = self.reading.context.planner(&snapshot.view);
+        let outcome = what_if(&planner, &hypothesis);
+        let mut answer = view::outcome(&outcome);
+        answer.read = Some(snapshot.info);
+        Ok(Response::new(answer))
+    }
+}
+
+/// The most that prices may be changed by, in percent.
+const PERCENT_MAX: i32 = 10_000;
+
+/// Reads what is taken to be so; what names nothing that there is, is refused.
+fn hypothesis(request: &pb::WhatIfRequest, state: &State) -> Result<Hypothesis, Status> {
+    let datacenter = |field: &'static str, name: &String| {
+        let found = state.datacenters.keys().find(|known| known.as_str() == name);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<&str> = state.datacenters.keys().map(DatacenterName::as_str).collect();
+            let text = format!("there is no datacenter \"{name}\": {}", known.join(", "));
+            status::bad_field(field, text)
+        })
+    };
+    let mut found = Hypothesis::default();
+    for name in &request.without {
+        found.without.insert(datacenter("without", name)?);
+    }
+    for (name, most) in &request.capacity {
+        found.capacity.insert(datacenter("capacity", name)?, *most);
+    }
+    for change in &request.prices {
+        let bad = |error: kato_core::NameError| status::bad_field("prices", error.to_string());
+        let region = Some(&change.region).filter(|region| !region.is_empty());
+        if !(-99..=PERCENT_MAX).contains(&change.percent) {
+            let text = format!("{} %: -99 to {PERCENT_MAX}", change.percent);
+            return Err(status::bad_field("prices", text));
+        }
+        found.prices.push(PriceChange {
+            provider: change.provider.parse().map_err(bad)?,
+            region: region.map(|region| region.parse()).transpose().map_err(bad)?,
+            percent: change.percent,
+        });
+    }
+    if found.without.is_empty() && found.capacity.is_empty() && found.prices.is_empty() {
+        return Err(status::bad_field("without", "nothing is otherwise: say what would be"));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -103,15 +103,13 @@ impl WorkloadService {
             }
             if dry_run || change == pb::Change::None {
                 check_expected(known, expected)?;
-                if change != pb::Change::None {
-                    try_out(&snapshot.view.state, put.put(Arc::clone(&spec), None))?;
-                }
                 let workload = known.map(|known| snapshot.whole().workload(known));
                 let mut workload = workload.unwrap_or_default();
                 workload.spec = Some(view::spec(&spec));
                 if change != pb::Change::None {
+                    try_out(&snapshot.view.state, put.put(Arc::clone(&spec), None))?;
                     workload.price_micros_per_hour = plan.price().0;
-                    workload.placed = u32::try_from(plan.targets.len()).unwrap_or(u32::MAX);
+                    workload.placed = plan.placed();
                 }
                 return Ok(answer(workload, &plan));
             }

@@ -140,8 +140,8 @@ fn a_datacenter_is_refused_for_what_it_has_and_sells() {
 }
 
 #[test]
-fn a_datacenter_is_refused_for_what_the_rules_say() {
-    let cases: [(&str, Change, Refusal); 8] = [
+fn a_datacenter_is_refused_for_what_the_rules_say_of_places() {
+    let cases: [(&str, Change, Refusal); 4] = [
         (
             "Countries=",
             |w, s, _| {
@@ -177,6 +177,13 @@ fn a_datacenter_is_refused_for_what_the_rules_say() {
             },
             Refusal::TooFar { latency_us: 272_047, latency_ms_max: 100, percentile: Some(51) },
         ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_together() {
+    let cases: [(&str, Change, Refusal); 4] = [
         (
             "Providers=",
             |w, _, _| {

@@ -8,3 +8,4 @@ mod ordering;
 mod placing;
 mod restoring;
 mod resuming;
+mod what_if;

@@ -1,0 +1,250 @@
+//! What would become of what runs if a datacenter were lost, had fewer machines, or prices were others: the mesh's own planner on
+//! a state that is made up. Pure, and nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kato_core::{
+    Candidate, CellId, DatacenterName, Failover, Health, InstanceId, Machine, MachineId,
+    MicroDollars, Offer, Placement, ProviderName, RegionName, Revision, Source, State, Suspension,
+    Target, WorkloadName,
+};
+use kato_placement::Catalogue;
+
+use crate::planner::{Need, Plan, Planner};
+
+/// What is taken to be so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hypothesis {
+    /// Datacenters that are lost.
+    pub(crate) without: BTreeSet<DatacenterName>,
+    /// The most machines that datacenters have; the emptiest are gone.
+    pub(crate) capacity: BTreeMap<DatacenterName, u32>,
+    /// Prices that are others.
+    pub(crate) prices: Vec<PriceChange>,
+}
+
+/// Prices of a provider, in all of its regions or in one, that are others by some percent.
+#[derive(Debug, Clone)]
+pub(crate) struct PriceChange {
+    pub(crate) provider: ProviderName,
+    pub(crate) region: Option<RegionName>,
+    pub(crate) percent: i32,
+}
+
+/// What would come of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    /// What would be elsewhere.
+    pub(crate) moves: Vec<Move>,
+    /// What would run nowhere.
+    pub(crate) stranded: Vec<Stranded>,
+    pub(crate) machines_to_buy: u32,
+    /// What the moves add to what is paid.
+    pub(crate) adds: MicroDollars,
+    /// What is not paid any more: bought machines that are gone.
+    pub(crate) saves: MicroDollars,
+}
+
+/// Instances of one workload that go from one cell to another.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) workload: WorkloadName,
+    pub(crate) instances: u32,
+    pub(crate) from: CellId,
+    pub(crate) to: CellId,
+    /// What they cost together, before and then.
+    pub(crate) price: (MicroDollars, MicroDollars),
+    /// The estimated round-trip time from their users, before and then.
+    pub(crate) latency_us: (Option<u32>, Option<u32>),
+}
+
+/// Instances of one workload that have no place.
+#[derive(Debug, Clone)]
+pub(crate) struct Stranded {
+    pub(crate) workload: WorkloadName,
+    pub(crate) instances: u32,
+    pub(crate) from: CellId,
+    pub(crate) why: String,
+}
+
+/// Asks what would be, of a planner over the state as it is.
+pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut state = planner.state.clone();
+    let gone = take_machines(&mut state, hypothesis);
+    for name in &hypothesis.without {
+        if let Some(datacenter) = state.datacenters.get_mut(name) {
+            datacenter.health = Health::Lost { since: state.time };
+        }
+    }
+    outcome.saves = bought_price(planner.state, &gone);
+    let prices = &hypothesis.prices;
+    let changed = (!prices.is_empty()).then(|| reprice(&mut state, planner.catalogue, prices));
+    let catalogue = changed.as_ref().unwrap_or(planner.catalogue);
+    let made_up =
+        Planner { state: &state, catalogue, now: planner.now, silent: planner.silent.clone() };
+    let affected = |placement: &Placement| match &placement.machine {
+        _ if !prices.is_empty() => true,
+        Some(machine) => gone.contains(machine),
+        None => hypothesis.without.contains(&placement.cell.datacenter),
+    };
+    let mut needs: Vec<Need> = Vec::new();
+    for workload in planner.state.workloads.values() {
+        let own = planner.state.instances_of(&workload.spec.name);
+        let placed = own.filter_map(|i| Some((&i.id, i.placement.as_ref()?)));
+        let hit: Vec<_> = placed.filter(|(_, placement)| affected(placement)).collect();
+        if workload.spec.failover == Failover::Never && prices.is_empty() {
+            for (_, placement) in hit {
+                outcome.strand(&workload.spec.name, placement, "Failover=never: it waits");
+            }
+        } else if !hit.is_empty() {
+            let numbers = hit.iter().map(|(id, _)| id.number).collect();
+            needs.push(Need { spec: &workload.spec, numbers });
+        }
+    }
+    for (need, plan) in needs.iter().zip(made_up.all(&needs)) {
+        outcome.take(planner.state, need, &plan);
+    }
+    outcome
+}
+
+/// Takes away the machines that are gone, and says which.
+fn take_machines(state: &mut State, hypothesis: &Hypothesis) -> BTreeSet<MachineId> {
+    let mut gone: BTreeSet<MachineId> = BTreeSet::new();
+    for name in &hypothesis.without {
+        gone.extend(state.machines_of(name).map(|machine| machine.spec.id.clone()));
+    }
+    for (name, most) in &hypothesis.capacity {
+        let mut machines: Vec<&Machine> = state.machines_of(name).collect();
+        // The emptiest go first, as whoever has to give up some would choose.
+        machines.sort_by_key(|machine| std::cmp::Reverse(machine.allocated));
+        let surplus = machines.into_iter().skip(*most as usize);
+        gone.extend(surplus.map(|machine| machine.spec.id.clone()));
+        if let Some(datacenter) = state.datacenters.get_mut(name) {
+            for cell in datacenter.spec.cells.values_mut() {
+                cell.machines_max = cell.machines_max.min(*most);
+            }
+        }
+    }
+    for id in &gone {
+        if let Some(machine) = state.machines.get_mut(id) {
+            machine.suspended = Some(Suspension { since: Revision::default(), over: true });
+        }
+    }
+    gone
+}
+
+/// What is paid for those of the machines that were bought.
+fn bought_price(state: &State, gone: &BTreeSet<MachineId>) -> MicroDollars {
+    let bought = gone.iter().filter_map(|id| state.machines.get(id));
+    let bought = bought.filter(|machine| machine.spec.order.is_some());
+    bought.map(|machine| machine.spec.offer.price_micros_per_hour).sum()
+}
+
+/// The catalogue with other prices; machines that run are paid by them too.
+fn reprice(state: &mut State, catalogue: &Catalogue, prices: &[PriceChange]) -> Catalogue {
+    let ids: Vec<MachineId> = state.machines.keys().cloned().collect();
+    for id in ids {
+        if let Some(machine) = state.machines.get_mut(&id) {
+            machine.spec.offer = repriced(&machine.spec.offer, prices);
+        }
+    }
+    Catalogue::new(catalogue.all_offers().map(|offer| repriced(offer, prices)))
+}
+
+fn repriced(offer: &Arc<Offer>, prices: &[PriceChange]) -> Arc<Offer> {
+    let of_it = |change: &&PriceChange| {
+        change.provider == offer.provider
+            && change.region.as_ref().is_none_or(|region| *region == offer.region)
+    };
+    let mut price = offer.price_micros_per_hour;
+    for change in prices.iter().filter(of_it) {
+        let factor = 100 + i64::from(change.percent);
+        price = MicroDollars((price.0.saturating_mul(factor) / 100).max(1));
+    }
+    if price == offer.price_micros_per_hour {
+        return Arc::clone(offer);
+    }
+    Arc::new(Offer { price_micros_per_hour: price, ..(**offer).clone() })
+}
+
+impl Outcome {
+    /// How many instances go elsewhere.
+    pub(crate) fn moved(&self) -> u32 {
+        self.moves.iter().map(|found| found.instances).sum()
+    }
+
+    /// How many instances have no place.
+    pub(crate) fn left(&self) -> u32 {
+        self.stranded.iter().map(|found| found.instances).sum()
+    }
+
+    /// Counts what a plan does with instances that have a place now.
+    fn take(&mut self, state: &State, need: &Need, plan: &Plan) {
+        let name = &need.spec.name;
+        let placed: BTreeMap<u32, &Target> =
+            plan.targets.iter().map(|target| (target.number, target)).collect();
+        let mut why = None;
+        for number in &need.numbers {
+            let id = InstanceId::new(name.clone(), *number);
+            let before = state.instances.get(&id).and_then(|found| found.placement.as_ref());
+            let Some(before) = before else { continue };
+            match placed.get(number) {
+                Some(target) if target.cell == before.cell => {}
+                Some(target) => self.add_move(name, before, target, plan),
+                None => {
+                    let why: &mut String = why.get_or_insert_with(|| plan.decision.to_string());
+                    let why = why.clone();
+                    self.strand(name, before, &why);
+                }
+            }
+        }
+    }
+
+    fn add_move(&mut self, name: &WorkloadName, before: &Placement, target: &Target, plan: &Plan) {
+        self.machines_to_buy += u32::from(target.quote.source == Source::Buy);
+        self.adds = self.adds + target.quote.adds_micros_per_hour;
+        let known = self.moves.iter().position(|found| {
+            (&found.workload, &found.from, &found.to) == (name, &before.cell, &target.cell)
+        });
+        let index = known.unwrap_or_else(|| {
+            let latency_us = (latency(plan, &before.cell), latency(plan, &target.cell));
+            self.moves.push(Move {
+                workload: name.clone(),
+                instances: 0,
+                from: before.cell.clone(),
+                to: target.cell.clone(),
+                price: (MicroDollars::ZERO, MicroDollars::ZERO),
+                latency_us,
+            });
+            self.moves.len() - 1
+        });
+        let found = &mut self.moves[index];
+        found.instances += 1;
+        found.price.0 = found.price.0 + before.quote.price_micros_per_hour;
+        found.price.1 = found.price.1 + target.quote.price_micros_per_hour;
+    }
+
+    fn strand(&mut self, name: &WorkloadName, before: &Placement, why: &str) {
+        let same = |found: &&mut Stranded| found.workload == *name && found.from == before.cell;
+        match self.stranded.iter_mut().find(same) {
+            Some(found) => found.instances += 1,
+            None => self.stranded.push(Stranded {
+                workload: name.clone(),
+                instances: 1,
+                from: before.cell.clone(),
+                why: why.to_owned(),
+            }),
+        }
+    }
+}
+
+/// The round-trip time that a plan estimates for a cell.
+fn latency(plan: &Plan, cell: &CellId) -> Option<u32> {
+    let of = |candidate: &&Candidate| {
+        candidate.datacenter == cell.datacenter
+            && candidate.cell.as_ref().is_none_or(|name| *name == cell.cell)
+    };
+    plan.decision.candidates.iter().find(of)?.latency_us
+}
