@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use kato_core::version::WITH_SHARES;
 use kato_core::{
-    Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars, Place, PutWorkload,
-    Quote, Revision, Source, State, Target, Timestamp, Verdict, WorkloadName, WorkloadSpec,
+    Batch, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars, Place,
+    PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict, WorkloadName,
+    WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
@@ -68,6 +69,50 @@ impl Planner<'_> {
     /// Plans for several workloads at once, each named once: they share the machines that are bought for them. A plan may
     /// rest on those before it.
     pub(crate) fn all(&self, needs: &[Need]) -> Vec<Plan> {
+        let later = self.later(needs);
+        if later.is_empty() {
+            return self.at_once(needs);
+        }
+        // Who must be with or apart from another one is planned once that one has its place.
+        let (now, then): (Vec<usize>, Vec<usize>) =
+            (0..needs.len()).partition(|index| !later.contains(index));
+        let of = |some: &[usize]| some.iter().map(|index| needs[*index].clone()).collect();
+        let (first, others): (Vec<Need>, Vec<Need>) = (of(&now), of(&then));
+        let mut plans: BTreeMap<usize, Plan> = now.into_iter().zip(self.at_once(&first)).collect();
+        let mut state = self.state.clone();
+        let commands = plans.iter().filter_map(|(index, plan)| {
+            let name = needs[*index].spec.name.clone();
+            let generation = state.workloads.get(&name)?.generation;
+            Some(plan.clone().place(name, generation, String::new()))
+        });
+        let batch = Batch { at: state.time, commands: commands.collect() };
+        state.apply(&batch);
+        let Self { catalogue, now, ref silent, .. } = *self;
+        let after = Planner { state: &state, catalogue, now, silent: silent.clone() };
+        plans.extend(then.into_iter().zip(after.all(&others)));
+        plans.into_values().collect()
+    }
+
+    /// The needs that have a rule with one that is planned before them, by their places; none of all of them.
+    fn later(&self, needs: &[Need]) -> BTreeSet<usize> {
+        let mut later = BTreeSet::new();
+        let mut first: BTreeSet<&WorkloadName> = BTreeSet::new();
+        for (index, need) in needs.iter().enumerate() {
+            let behind =
+                |name: &WorkloadName| needs[index..].iter().any(|other| other.spec.name == *name);
+            let waits = sites::neighbours(self.state, need.spec).iter().any(|rule| {
+                first.contains(&rule.workload) || (rule.together && behind(&rule.workload))
+            });
+            if waits {
+                later.insert(index);
+            } else {
+                first.insert(&need.spec.name);
+            }
+        }
+        if later.len() == needs.len() { BTreeSet::new() } else { later }
+    }
+
+    fn at_once(&self, needs: &[Need]) -> Vec<Plan> {
         let sites = Sites::new(self, needs);
         let asks: Vec<Ask> = needs.iter().map(|need| sites.ask(need)).collect();
         let problem = Problem { asks: &asks, sites: &sites.all, now: self.now };

@@ -290,5 +290,7 @@ fn rules(rules: &Rules) -> pb::Rules {
         price_age_s_max: rules.price_age_s_max,
         spreads: shown(rules.spreads.iter().filter(|spread| **spread != one_in_each)),
         preferences: shown(&rules.preferences),
+        with: shown(rules.neighbours.iter().filter(|neighbour| neighbour.together)),
+        apart: shown(rules.neighbours.iter().filter(|neighbour| !neighbour.together)),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     Arch, CellName, Country, DatacenterName, Level, Market, MicroDollars, Offer, ProviderName,
-    Resources, SpotPolicy, Timestamp,
+    Resources, SpotPolicy, Timestamp, WorkloadName,
 };
 
 /// One choice among all datacenters, with what was known then.
@@ -180,6 +180,15 @@ pub enum Refusal {
         /// The share of the demand that counts, in percent, if that is not all of it.
         percentile: Option<u32>,
     },
+    /// Another workload is not there that must be, or is there and must not be.
+    Neighbour {
+        /// Which.
+        workload: WorkloadName,
+        /// What together means.
+        over: Level,
+        /// Whether it must be there.
+        together: bool,
+    },
     /// As many copies are together with it as `Spread=` allows.
     Spread {
         /// What together means.
@@ -226,7 +235,10 @@ impl Refusal {
     #[must_use]
     pub fn is_newer(&self) -> bool {
         *self != self.clone().plain()
-            || matches!(self, Self::Country(_) | Self::Label { .. } | Self::Stale { .. })
+            || matches!(
+                self,
+                Self::Country(_) | Self::Label { .. } | Self::Stale { .. } | Self::Neighbour { .. }
+            )
     }
 
     /// The same as those meshes have it, where they do.
@@ -275,6 +287,12 @@ impl fmt::Display for Refusal {
                     ms(*latency_us),
                     ms(over).max(1.0)
                 )
+            }
+            Self::Neighbour { workload, over, together: true } => {
+                write!(f, "no copy of {workload} is in its {over}, With={workload}")
+            }
+            Self::Neighbour { workload, over, together: false } => {
+                write!(f, "a copy of {workload} is in its {over}, and the two are to be apart")
             }
             Self::Spread { over, most: 1 } => write!(f, "has a copy already, Spread={over}"),
             Self::Spread { over, most } => {

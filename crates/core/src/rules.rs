@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::{Arch, Continent, Country, DatacenterName, MicroDollars, ProviderName};
+use crate::{Arch, Continent, Country, DatacenterName, MicroDollars, ProviderName, WorkloadName};
 
-/// The most preferences, and the most ways to spread, that one workload may have.
+/// The most preferences, and the most workloads to be with or apart from, that one workload may have.
 pub const RULES_MAX: usize = 16;
 
 /// The longest key or value of a label, in bytes.
@@ -41,6 +41,19 @@ pub struct Rules {
     pub spreads: Vec<Spread>,
     /// Where it would rather be, and what that is worth.
     pub preferences: Vec<Preference>,
+    /// Workloads that it must be together with or apart from.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// A workload that another one must be together with, or apart from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Neighbour {
+    /// Which.
+    pub workload: WorkloadName,
+    /// What together means: not a provider.
+    pub over: Level,
+    /// Whether a copy must have one of its copies beside it, or must have none.
+    pub together: bool,
 }
 
 /// A limit on how many copies are together.
@@ -166,6 +179,16 @@ impl fmt::Display for Spread {
         match self.excess_micros_per_hour {
             None => Ok(()),
             Some(excess) => write!(f, " excess={}", excess.dollars()),
+        }
+    }
+}
+
+impl fmt::Display for Neighbour {
+    /// As it is written: `cache`, `cache zone`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.over {
+            Level::Datacenter => self.workload.fmt(f),
+            over => write!(f, "{} {over}", self.workload),
         }
     }
 }

@@ -9,12 +9,12 @@ mod assess;
 mod demand;
 mod stalls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kato_core::{
-    COUNT_MAX, CellName, Coordinates, Country, DatacenterName, Decision, MicroDollars, Offer,
-    ProviderName, Quote, RegionName, Resources, Timestamp, WorkloadSpec,
+    COUNT_MAX, CellName, Coordinates, Country, DatacenterName, Decision, MicroDollars, Neighbour,
+    Offer, ProviderName, Quote, RegionName, Resources, Timestamp, WorkloadSpec,
 };
 
 use crate::catalogue::{Catalogue, Wanted};
@@ -42,6 +42,8 @@ pub struct Ask<'a> {
     pub copies: u32,
     /// How it stands with each site, in their order; sites that are left out have none of it.
     pub standings: Vec<Standing>,
+    /// The workloads that it must be together with or apart from, each with the sites that have a copy of it.
+    pub neighbours: Vec<(Neighbour, BTreeSet<usize>)>,
 }
 
 /// How a workload stands with a cell.
@@ -94,7 +96,7 @@ pub struct Room {
 impl<'a> Ask<'a> {
     /// For so many copies of a workload that has none anywhere.
     pub fn new(workload: &'a WorkloadSpec, copies: u32) -> Self {
-        Self { workload, copies, standings: Vec::new() }
+        Self { workload, copies, standings: Vec::new(), neighbours: Vec::new() }
     }
 }
 

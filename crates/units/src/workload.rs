@@ -8,8 +8,8 @@ mod section;
 use std::sync::Arc;
 
 use kato_core::{
-    Coordinates, DatacenterName, Failover, InstanceId, LATENCY_PRICE_DEFAULT, Level, PortName,
-    Resources, SpotPolicy, WorkloadName, WorkloadSpec,
+    Coordinates, DatacenterName, Failover, InstanceId, LATENCY_PRICE_DEFAULT, Level, Neighbour,
+    PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
 };
 
 use crate::finding::{Finding, Findings};
@@ -191,6 +191,22 @@ fn check_contradictions(
                     spec.count
                 ),
             );
+        }
+    }
+    for neighbour in &spec.rules.neighbours {
+        let key = if neighbour.together { "With" } else { "Apart" };
+        if neighbour.workload == spec.name {
+            let text = "names the workload itself: how its copies are kept apart is for Spread=";
+            error(key, text.to_owned());
+        }
+        let opposite = |found: &&Neighbour| {
+            found.workload == neighbour.workload && !found.together && neighbour.together
+        };
+        // Whoever is together in a cell is together in its zone and datacenter too.
+        let both = spec.rules.neighbours.iter().find(opposite);
+        if let Some(both) = both.filter(|both| both.over <= neighbour.over) {
+            let (name, over) = (&neighbour.workload, both.over);
+            error(key, format!("{name} is to be together and apart in one {over}: remove one"));
         }
     }
     if let Some(entry) = file.last(SECTION, "LatencyPrice").filter(|_| !near) {

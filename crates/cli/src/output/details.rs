@@ -38,6 +38,8 @@ impl Fields {
             .with("Data within", all(within.collect()))
             .with("Labels", labels(&rules.labels))
             .with("Price age", age.map(units::age).unwrap_or_default())
+            .with("With", all(rules.with.clone()))
+            .with("Apart from", all(rules.apart.clone()))
             .with("Prefers", plain_lines(&rules.preferences.join("\n")))
     }
 

@@ -1,13 +1,14 @@
 //! What every cell has to offer to instances that are to be placed: its machines, those on order, and what is free on them
 //! once these instances have left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kato_core::version::WITH_SHARES;
 use kato_core::{
     Cell, CellId, Datacenter, Health, INSTANCES_PER_MACHINE_MAX, Instance, InstanceId, Machine,
-    MachineId, MicroDollars, OrderId, Placement, Resources, State, Timestamp, WorkloadName,
+    MachineId, MicroDollars, Neighbour, OrderId, Placement, Resources, State, Timestamp,
+    WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Ask, Room, Site, Standing};
 
@@ -22,6 +23,8 @@ pub(super) struct Sites {
     orders: Vec<BTreeMap<usize, InstanceId>>,
     /// How each need stands with the sites, in the order of needs.
     standings: BTreeMap<WorkloadName, Vec<Standing>>,
+    /// By need: whom it must be with or apart from, and where those are.
+    neighbours: BTreeMap<WorkloadName, Vec<(Neighbour, BTreeSet<usize>)>>,
 }
 
 impl Sites {
@@ -32,6 +35,7 @@ impl Sites {
             cells: Vec::new(),
             orders: Vec::new(),
             standings: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
         };
         for (id, ledger) in &planner.state.cells {
             if planner.state.version < WITH_SHARES && has_earlier(planner.state, id) {
@@ -46,6 +50,12 @@ impl Sites {
         for need in needs {
             let standings = standings(planner.state, planner.now, need, &found.cells);
             found.standings.insert(need.spec.name.clone(), standings);
+            let neighbours = neighbours(planner.state, need.spec).into_iter().map(|neighbour| {
+                let there = places(planner.state, &moving, &neighbour.workload, &found.cells);
+                (neighbour, there)
+            });
+            let neighbours = neighbours.collect();
+            found.neighbours.insert(need.spec.name.clone(), neighbours);
         }
         found
     }
@@ -54,7 +64,8 @@ impl Sites {
     pub(super) fn ask<'a>(&self, need: &'a Need) -> Ask<'a> {
         let copies = u32::try_from(need.numbers.len()).unwrap_or(u32::MAX);
         let standings = self.standings.get(&need.spec.name).cloned().unwrap_or_default();
-        Ask { workload: need.spec, copies, standings }
+        let neighbours = self.neighbours.get(&need.spec.name).cloned().unwrap_or_default();
+        Ask { workload: need.spec, copies, standings, neighbours }
     }
 
     /// Whom one of a site's machines is on order for, if it is.
@@ -183,6 +194,36 @@ fn waiting<'a>(
         }
     }
     (any, ordered)
+}
+
+/// Whom a workload must be with or apart from: its own rules, and those of others to be apart from it.
+pub(super) fn neighbours(state: &State, spec: &WorkloadSpec) -> Vec<Neighbour> {
+    let mut all = spec.rules.neighbours.clone();
+    for other in state.workloads.values().filter(|other| other.spec.name != spec.name) {
+        let of_it = |rule: &&Neighbour| rule.workload == spec.name && !rule.together;
+        all.extend(
+            other
+                .spec
+                .rules
+                .neighbours
+                .iter()
+                .filter(of_it)
+                .map(|rule| Neighbour { workload: other.spec.name.clone(), ..*rule }),
+        );
+    }
+    all
+}
+
+/// The cells that have a copy of a workload which stays.
+fn places(
+    state: &State,
+    moving: &Moving,
+    workload: &WorkloadName,
+    cells: &[CellId],
+) -> BTreeSet<usize> {
+    let staying = state.instances_of(workload).filter(|instance| !moving.contains(&instance.id));
+    let placements = staying.filter_map(|instance| instance.placement.as_ref());
+    placements.filter_map(|placement| cells.binary_search(&placement.cell).ok()).collect()
 }
 
 /// How a workload stands with each of the cells.

@@ -114,6 +114,8 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     options.extend(rules.labels.iter().map(|(key, value)| ("Labels", format!("{key}={value}"))));
     options.extend(rules.price_age_s_max.map(|age| ("MaxPriceAge", format!("{age}s"))));
     options.extend(rules.spreads.into_iter().map(|spread| ("Spread", spread)));
+    options.extend(rules.with.into_iter().map(|with| ("With", with)));
+    options.extend(rules.apart.into_iter().map(|apart| ("Apart", apart)));
     options.extend(rules.preferences.into_iter().map(|preference| ("Prefer", preference)));
     options
 }

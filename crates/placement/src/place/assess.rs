@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Preferred, Refusal, WorkloadSpec};
+use kato_core::{MicroDollars, Neighbour, Preferred, Refusal, WorkloadSpec};
 
 use super::demand::{Demands, Latency};
+use super::stalls::name;
 use super::{Ask, Site};
 use crate::catalogue::Wanted;
 use crate::pack::{FINE, share_of_price};
@@ -50,6 +51,7 @@ impl Assessed<'_> {
                     | Refusal::Unavailable
                     | Refusal::Country(_)
                     | Refusal::Label { .. }
+                    | Refusal::Neighbour { .. }
             )
         };
         self.refusal.as_ref().is_some_and(closed)
@@ -80,7 +82,8 @@ pub(super) fn assess<'a>(
             latency_price: latency.map_or(MicroDollars::ZERO, |latency| latency.price(price)),
             preference: preference(workload, site),
             moving: if settled && !home { MOVE } else { MicroDollars::ZERO },
-            refusal: refusal(workload, site, latency),
+            refusal: refusal(workload, site, latency)
+                .or_else(|| neighbour(ask, site, order, sites)),
             refused: standing.is_some_and(|standing| standing.refused),
             rank: rank(shares[at], &shares),
         }
@@ -125,6 +128,20 @@ fn refusal(workload: &WorkloadSpec, site: &Site, latency: Option<Latency>) -> Op
     let (latency_us, percentile) = (latency.bounded_us, rules.latency_percentile);
     let far = u64::from(latency_us) > u64::from(latency_ms_max) * 1_000;
     far.then_some(Refusal::TooFar { latency_us, latency_ms_max, percentile })
+}
+
+/// The first workload that is not with a site and must be, or is and must not be.
+fn neighbour(ask: &Ask, site: &Site, order: &[usize], sites: &[&Site]) -> Option<Refusal> {
+    let broken = ask.neighbours.iter().find(|(neighbour, there)| {
+        let here = name(neighbour.over, site, None);
+        let mut others = order.iter().zip(sites).filter(|(index, _)| there.contains(index));
+        let together = others.any(|(_, other)| name(neighbour.over, other, None) == here);
+        together != neighbour.together
+    });
+    broken.map(|(Neighbour { workload, over, together }, _)| {
+        let (workload, over, together) = (workload.clone(), *over, *together);
+        Refusal::Neighbour { workload, over, together }
+    })
 }
 
 /// What the preferences are worth that a site does not meet.

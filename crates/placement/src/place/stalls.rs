@@ -103,7 +103,7 @@ impl<'a> Split<'a> {
 }
 
 /// What a copy at a site, on a machine of a provider, is together with others under.
-fn name(over: Level, site: &Site, provider: Option<&ProviderName>) -> String {
+pub(super) fn name(over: Level, site: &Site, provider: Option<&ProviderName>) -> String {
     match over {
         Level::Provider => provider.map(ToString::to_string).unwrap_or_default(),
         Level::Datacenter => site.datacenter.to_string(),

@@ -1,8 +1,8 @@
 //! Each hard constraint by itself, the objective, and what a decision tells about its candidates.
 
 use kato_core::{
-    Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Preference, Preferred, Refusal,
-    Resources, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
+    Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Neighbour, Preference, Preferred,
+    Refusal, Resources, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing, place};
 
@@ -277,6 +277,39 @@ fn a_counterfactual_is_the_price_at_which_it_would_be_chosen() {
         sites[answer.placements[0].site].datacenter.to_string()
     };
     assert_eq!((chosen_at(30_000).as_str(), chosen_at(30_001).as_str()), ("dub", "nyc"));
+}
+
+#[test]
+fn a_workload_goes_where_its_neighbours_are_and_not_where_they_must_not_be() {
+    let workload = workload();
+    let zoned = |cell: &str, zone: &str| Site {
+        cell: cell.parse().unwrap(),
+        zone: Some(zone.to_owned()),
+        ..site("dub", DUBLIN)
+    };
+    let sites =
+        [zoned("cell-1", "a"), zoned("cell-2", "a"), zoned("cell-3", "b"), site("nyc", NEW_YORK)];
+    for (over, together, open) in [
+        (Level::Datacenter, true, vec![0, 1, 2]),
+        (Level::Zone, true, vec![0, 1]),
+        (Level::Cell, true, vec![0]),
+        (Level::Datacenter, false, vec![3]),
+        (Level::Zone, false, vec![2, 3]),
+        (Level::Cell, false, vec![1, 2, 3]),
+    ] {
+        let rule = Neighbour { workload: "db".parse().unwrap(), over, together };
+        let neighbours = vec![(rule, [0].into())];
+        let solution = ask(&Ask { neighbours, ..Ask::new(&workload, 1) }, &sites);
+        let closed = |c: &&kato_core::Candidate| matches!(c.verdict, Verdict::Refused(_));
+        let refused = solution.decision.candidates.iter().filter(closed).count();
+        assert!(open.contains(&solution.placements[0].site), "{over} {together}");
+        assert_eq!(refused, sites.len() - open.len(), "{over} {together}");
+    }
+    // With somebody who is nowhere there is no place.
+    let rule =
+        Neighbour { workload: "db".parse().unwrap(), over: Level::Datacenter, together: true };
+    let neighbours = vec![(rule, [].into())];
+    assert_eq!(ask(&Ask { neighbours, ..Ask::new(&workload, 1) }, &sites).unplaced, 1);
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
             price_age_s_max: days.map(|days| days * 86_400),
             spreads,
             preferences,
+            neighbours: Vec::new(),
         })
 }
 
@@ -202,6 +203,7 @@ impl Input {
             workload,
             copies: *copies,
             standings: standings.clone(),
+            neighbours: Vec::new(),
         })
         .collect()
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use kato_core::{Candidate, Decision, Level, MicroDollars, Quote, Refusal, Timestamp, Verdict};
+use kato_core::{
+    Candidate, Decision, Level, MicroDollars, Neighbour, Quote, Refusal, Timestamp, Verdict,
+};
 
 use super::names::enumerated;
 use super::rules;
@@ -139,6 +141,11 @@ impl From<&Refusal> for pb::Refusal {
                 arches: arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
                 providers: providers.iter().map(ToString::to_string).collect(),
             }),
+            Refusal::Neighbour { workload, over, together } => Stored::Neighbour(pb::Neighbour {
+                workload: workload.to_string(),
+                over: pb::Level::from(*over).into(),
+                together: *together,
+            }),
             Refusal::Stale { age_s, age_s_max } => {
                 Stored::Stale(pb::Stale { age_s: *age_s, age_s_max: *age_s_max })
             }
@@ -187,6 +194,10 @@ impl TryFrom<pb::Refusal> for Refusal {
                 arches: rules::arches(&none.arches)?,
                 providers: rules::parsed(&none.providers, "refusal.providers")?,
             },
+            Stored::Neighbour(stored) => {
+                let Neighbour { workload, over, together } = stored.try_into()?;
+                Self::Neighbour { workload, over, together }
+            }
             Stored::Stale(pb::Stale { age_s, age_s_max }) => Self::Stale { age_s, age_s_max },
             Stored::TooExpensive(price) => Self::TooExpensive {
                 price_micros_per_hour: MicroDollars(price.price_micros_per_hour),

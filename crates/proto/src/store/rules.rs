@@ -1,6 +1,6 @@
 //! What a workload asks of places and machines, to and from its stored form.
 
-use kato_core::{Arch, Level, MicroDollars, Most, Preference, Preferred, Rules, Spread};
+use kato_core::{Arch, Level, MicroDollars, Most, Neighbour, Preference, Preferred, Rules, Spread};
 
 use super::names::enumerated;
 use crate::store_v1 as pb;
@@ -26,6 +26,7 @@ pub(super) fn to_stored(rules: &Rules) -> Option<pb::Rules> {
         price_age_s_max: rules.price_age_s_max,
         spreads: spreads.iter().map(Into::into).collect(),
         preferences: rules.preferences.iter().map(Into::into).collect(),
+        neighbours: rules.neighbours.iter().map(Into::into).collect(),
     };
     (stored != pb::Rules::default()).then_some(stored)
 }
@@ -42,6 +43,7 @@ pub(super) fn from_stored(spread: i32, stored: Option<pb::Rules>) -> Result<Rule
     };
     let spreads = stored.spreads.into_iter().map(TryInto::try_into);
     let preferences = stored.preferences.into_iter().map(TryInto::try_into);
+    let neighbours = stored.neighbours.into_iter().map(TryInto::try_into);
     Ok(Rules {
         arches: arches(&stored.arches)?,
         providers: parsed(&stored.providers, "rules.providers")?,
@@ -52,6 +54,7 @@ pub(super) fn from_stored(spread: i32, stored: Option<pb::Rules>) -> Result<Rule
         price_age_s_max: stored.price_age_s_max,
         spreads: older.map(Ok).into_iter().chain(spreads).collect::<Result<_, InvalidMessage>>()?,
         preferences: preferences.collect::<Result<_, InvalidMessage>>()?,
+        neighbours: neighbours.collect::<Result<_, InvalidMessage>>()?,
     })
 }
 
@@ -95,6 +98,28 @@ impl TryFrom<pb::SpreadRule> for Spread {
             }),
             targets: stored.targets,
             excess_micros_per_hour: stored.excess_micros_per_hour.map(MicroDollars),
+        })
+    }
+}
+
+impl From<&Neighbour> for pb::Neighbour {
+    fn from(neighbour: &Neighbour) -> Self {
+        Self {
+            workload: neighbour.workload.to_string(),
+            over: pb::Level::from(neighbour.over).into(),
+            together: neighbour.together,
+        }
+    }
+}
+
+impl TryFrom<pb::Neighbour> for Neighbour {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: pb::Neighbour) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            workload: stored.workload.parse().field("neighbour.workload")?,
+            over: enumerated::<pb::Level, _>(stored.over, "neighbour.over")?,
+            together: stored.together,
         })
     }
 }

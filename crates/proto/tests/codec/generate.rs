@@ -8,10 +8,10 @@ use kato_core::{
     Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates, Country,
     Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind,
     Failover, Health, Instance, InstanceId, Level, Machine, MachineId, MachineName, MachineSpec,
-    Market, MicroDollars, Most, Offer, Order, OrderId, Place, Placement, Preference, Preferred,
-    PutWorkload, Quote, Refusal, Resources, Revision, Rules, Settings, Source, SpotPolicy, Spread,
-    State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict, Workload, WorkloadName,
-    WorkloadSpec,
+    Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place, Placement, Preference,
+    Preferred, PutWorkload, Quote, Refusal, Resources, Revision, Rules, Settings, Source,
+    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict,
+    Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -155,6 +155,14 @@ fn preference() -> impl Strategy<Value = Preference> {
         .prop_map(|(what, worth_micros_per_hour)| Preference { what, worth_micros_per_hour })
 }
 
+fn neighbour() -> impl Strategy<Value = Neighbour> {
+    (name(), level(), any::<bool>()).prop_map(|(workload, over, together)| Neighbour {
+        workload,
+        over,
+        together,
+    })
+}
+
 fn rules() -> impl Strategy<Value = Rules> {
     let sets = (
         btree_set(arch(), 0..3),
@@ -166,8 +174,10 @@ fn rules() -> impl Strategy<Value = Rules> {
     let limits = (option::of(any::<u32>()), option::of(any::<u64>()));
     let one = Just(vec![Spread::one_in_each(Level::Datacenter)]);
     let spreads = prop_oneof![one, vec(spread(), 0..3)];
-    (sets, limits, spreads, vec(preference(), 0..3)).prop_map(
-        |(sets, limits, spreads, preferences)| Rules {
+    let others = (vec(preference(), 0..3), vec(neighbour(), 0..3));
+    (sets, limits, spreads, others).prop_map(
+        |(sets, limits, spreads, (preferences, neighbours))| Rules {
+            neighbours,
             arches: sets.0,
             providers: sets.1,
             countries: sets.2,
@@ -207,6 +217,11 @@ fn refusal() -> impl Strategy<Value = Refusal> {
                 providers
             }
         ),
+        neighbour().prop_map(|Neighbour { workload, over, together }| Refusal::Neighbour {
+            workload,
+            over,
+            together
+        }),
         (any::<u64>(), any::<u64>())
             .prop_map(|(age_s, age_s_max)| Refusal::Stale { age_s, age_s_max }),
         (money(), money()).prop_map(|(price_micros_per_hour, max_micros_per_hour)| {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kato_core::{
     Arch, Continent, Country, DatacenterName, LABEL_BYTES_MAX, LABELS_MAX, Level, MicroDollars,
-    Most, Preference, Preferred, ProviderName, RULES_MAX, Rules, Spread, is_label,
+    Most, Neighbour, Preference, Preferred, ProviderName, RULES_MAX, Rules, Spread, WorkloadName,
+    is_label,
 };
 
 use super::SECTION;
@@ -37,6 +38,11 @@ impl Reader<'_> {
             price_age_s_max: self.once("MaxPriceAge", price_age),
             spreads: self.spreads(),
             preferences: self.lines("Prefer", preference),
+            neighbours: {
+                let mut neighbours = self.lines("With", |text| neighbour(text, true));
+                neighbours.extend(self.lines("Apart", |text| neighbour(text, false)));
+                neighbours
+            },
         }
     }
 
@@ -227,6 +233,20 @@ fn most_of(text: &str) -> Result<Most, ValueError> {
             kato_core::COUNT_MAX
         ))
     })
+}
+
+const NEAR: [(&str, Level); 3] =
+    [("datacenter", Level::Datacenter), ("zone", Level::Zone), ("cell", Level::Cell)];
+
+/// `cache`, `cache zone`.
+fn neighbour(text: &str, together: bool) -> Result<Neighbour, ValueError> {
+    let (name, over) = text.split_once(char::is_whitespace).unwrap_or((text, "datacenter"));
+    let workload = WorkloadName::new(name).map_err(|_| {
+        ValueError::new(format!(
+            "\"{name}\" is not a workload's name: write one such as cache, and perhaps datacenter, zone or cell behind it"
+        ))
+    })?;
+    Ok(Neighbour { workload, over: value::choice(over.trim(), &NEAR)?, together })
 }
 
 /// `country=IE worth=0.01`.

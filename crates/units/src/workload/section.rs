@@ -11,7 +11,7 @@ use crate::value::{self, ValueError};
 use crate::{Entry, UnitFile};
 
 /// Every key, in the order of the manual.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "Count",
     "CPU",
     "Memory",
@@ -32,10 +32,12 @@ const KEYS: [&str; 20] = [
     "Labels",
     "MaxPriceAge",
     "Prefer",
+    "With",
+    "Apart",
 ];
 
 /// The keys that make a list when given several times.
-const REPEATABLE: [&str; 10] = [
+const REPEATABLE: [&str; 12] = [
     "Near",
     "Datacenters",
     "Port",
@@ -46,6 +48,8 @@ const REPEATABLE: [&str; 10] = [
     "Labels",
     "Spread",
     "Prefer",
+    "With",
+    "Apart",
 ];
 
 /// The most datacenters one workload may list.

@@ -82,7 +82,7 @@ fn every_rule_is_taken() {
         "web@.service",
         "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
          Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\n\
-         Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\n",
+         Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n",
     )
     .unwrap();
     assert_eq!(warnings, []);
@@ -93,7 +93,7 @@ fn every_rule_is_taken() {
     assert_eq!((rules.latency_percentile, rules.price_age_s_max), (Some(95), Some(2_592_000)));
     let spreads: Vec<String> = rules.spreads.iter().map(ToString::to_string).collect();
     assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02"]);
-    assert_eq!(rules.preferences.len(), 1);
+    assert_eq!((rules.preferences.len(), rules.neighbours.len()), (1, 3));
 }
 
 #[test]
@@ -101,6 +101,10 @@ fn rules_that_contradict_each_other_are_refused() {
     for (section, expected) in [
         ("Spread=zone\nSpread=zone max=2\n", "each zone above already"),
         ("Labels=disk=ssd disk=hdd\n", "disk cannot be ssd and hdd"),
+        ("With=web\n", "names the workload itself"),
+        ("With=db cell\nApart=db\n", "together and apart in one datacenter"),
+        ("With=DB\n", "not a workload's name"),
+        ("Apart=db planet\n", "datacenter, zone or cell"),
         ("Count=5\nDatacenters=dub ewr\nSpread=datacenter max=2\n", "allows 4 copies in the 2"),
     ] {
         let errors = parse("web@.service", section).unwrap_err();

@@ -284,6 +284,24 @@ fn what_is_bought_is_shared() {
     }
 }
 
+/// Who must be with another one goes where that one goes, also when both lost their places; and who must be apart from it
+/// does not, whichever of the two says so.
+#[test]
+fn neighbours_go_together_and_apart() {
+    let mut world = World::new();
+    world.put(&spec("db", "Near=40.7,-74\n"));
+    world.put(&spec("web", "Near=1.4,104\nWith=db\n"));
+    world.put(&spec("backup", "Near=40.7,-74\nApart=db\n"));
+    let sites = |world: &World| ["db@1", "web@1", "backup@1"].map(|id| world.site_of(id).unwrap());
+    assert_eq!(sites(&world), ["ewr", "ewr", "dub"]);
+    // The rule of the backup holds for the database too: what is nearest to it is taken.
+    world.lose("ewr");
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(sites(&world), ["sin", "sin", "dub"]);
+}
+
 /// What waited for a machine that is not to be had is placed elsewhere, all of it.
 #[test]
 fn a_failed_order_moves_all_who_share_it() {
