@@ -288,6 +288,7 @@ fn rules(rules: &Rules) -> pb::Rules {
         labels: rules.labels.clone(),
         latency_percentile: rules.latency_percentile,
         price_age_s_max: rules.price_age_s_max,
+        total_micros_per_hour_max: rules.total_micros_per_hour_max.map(|most| most.0),
         spreads: shown(rules.spreads.iter().filter(|spread| **spread != one_in_each)),
         preferences: shown(&rules.preferences),
         with: shown(rules.neighbours.iter().filter(|neighbour| neighbour.together)),

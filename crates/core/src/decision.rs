@@ -62,7 +62,11 @@ impl fmt::Display for Decision {
                 first = false;
             }
         }
-        if first { f.write_str("no datacenter is known") } else { Ok(()) }
+        match (first, self.candidates.is_empty()) {
+            (true, true) => f.write_str("no datacenter is known"),
+            (true, false) => f.write_str("what was chosen has no room for more"),
+            (false, _) => Ok(()),
+        }
     }
 }
 
@@ -221,6 +225,13 @@ pub enum Refusal {
         /// `MaxPrice=`.
         max_micros_per_hour: MicroDollars,
     },
+    /// With another copy, all together would cost more than `MaxTotalPrice=`.
+    OverBudget {
+        /// What they would cost.
+        total_micros_per_hour: MicroDollars,
+        /// `MaxTotalPrice=`.
+        max_micros_per_hour: MicroDollars,
+    },
     /// No machine has room, and the cell may not buy another.
     NoRoom {
         /// What the machine that comes nearest lacks, if one would do at all.
@@ -237,7 +248,11 @@ impl Refusal {
         *self != self.clone().plain()
             || matches!(
                 self,
-                Self::Country(_) | Self::Label { .. } | Self::Stale { .. } | Self::Neighbour { .. }
+                Self::Country(_)
+                    | Self::Label { .. }
+                    | Self::Stale { .. }
+                    | Self::Neighbour { .. }
+                    | Self::OverBudget { .. }
             )
     }
 
@@ -317,6 +332,11 @@ impl fmt::Display for Refusal {
                 f,
                 "costs {price_micros_per_hour}/h at least, {} over MaxPrice={max_micros_per_hour}",
                 *price_micros_per_hour - *max_micros_per_hour
+            ),
+            Self::OverBudget { total_micros_per_hour, max_micros_per_hour } => write!(
+                f,
+                "with another copy all cost {total_micros_per_hour}/h, {} over MaxTotalPrice={max_micros_per_hour}",
+                *total_micros_per_hour - *max_micros_per_hour
             ),
             Self::NoRoom { lacks: None } => {
                 f.write_str("no machine has room, and the cell may buy no more")

@@ -35,6 +35,8 @@ pub struct Rules {
     /// The share of its demand, in percent, that the largest round-trip time is a bound for. None: all of it, to the
     /// farthest place.
     pub latency_percentile: Option<u32>,
+    /// The most that all of its copies may cost together.
+    pub total_micros_per_hour_max: Option<MicroDollars>,
     /// How old the price of what is bought may be, in seconds.
     pub price_age_s_max: Option<u64>,
     /// How its copies are kept apart.

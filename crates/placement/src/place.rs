@@ -6,6 +6,7 @@
 
 mod answer;
 mod assess;
+mod budget;
 mod demand;
 mod stalls;
 
@@ -42,6 +43,8 @@ pub struct Ask<'a> {
     pub copies: u32,
     /// How it stands with each site, in their order; sites that are left out have none of it.
     pub standings: Vec<Standing>,
+    /// What the copies cost together that stay.
+    pub paid: MicroDollars,
     /// The workloads that it must be together with or apart from, each with the sites that have a copy of it.
     pub neighbours: Vec<(Neighbour, BTreeSet<usize>)>,
 }
@@ -96,7 +99,8 @@ pub struct Room {
 impl<'a> Ask<'a> {
     /// For so many copies of a workload that has none anywhere.
     pub fn new(workload: &'a WorkloadSpec, copies: u32) -> Self {
-        Self { workload, copies, standings: Vec::new(), neighbours: Vec::new() }
+        let (standings, neighbours) = (Vec::new(), Vec::new());
+        Self { workload, copies, standings, paid: MicroDollars::ZERO, neighbours }
     }
 }
 
@@ -166,6 +170,20 @@ pub enum Host {
 /// Places what the problem asks for with the offers of `catalogue`. The same problem gives the same solution, in
 /// whatever order its workloads, cells, machines and offers come.
 pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
+    let mut copies: Vec<u32> = problem.asks.iter().map(|ask| ask.copies.min(COUNT_MAX)).collect();
+    let mut solution = place_so_many(problem, catalogue, &copies);
+    // Fewer copies share fewer machines, and each may cost more: what is left may have to become fewer again.
+    let mut cuts = 0;
+    while budget::cut(problem, &mut copies, &solution, cuts) {
+        solution = place_so_many(problem, catalogue, &copies);
+        cuts += 1;
+    }
+    budget::explain(problem, &copies, &mut solution);
+    solution
+}
+
+/// Places so many copies of each ask.
+fn place_so_many(problem: &Problem, catalogue: &Catalogue, copies: &[u32]) -> Solution {
     let mut order: Vec<usize> = (0..problem.sites.len()).collect();
     order.sort_by_key(|site| (&problem.sites[*site].datacenter, &problem.sites[*site].cell));
     let sites: Vec<&Site> = order.iter().map(|site| &problem.sites[*site]).collect();
@@ -179,7 +197,9 @@ pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
         let wanted = Wanted::by(asked.workload, now);
         let assessed = assess::assess(asked, &wanted, &order, &sites);
         let question = Question { ask, now, assessed };
-        items.push(item(asked, wanted, &question.assessed, &split, (&order, &sites)));
+        let mut item = item(asked, wanted, &question.assessed, &split, (&order, &sites));
+        item.copies = copies[ask];
+        items.push(item);
         questions.push(question);
     }
     let packing = pack::solve(&items, &split.stalls, catalogue);

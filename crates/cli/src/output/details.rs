@@ -32,11 +32,13 @@ impl Fields {
     fn with_rules(self, rules: &Rules) -> Self {
         let within = rules.countries.iter().chain(&rules.continents).cloned();
         let all = |words: Vec<String>| plain(&words.join(", "));
+        let total = rules.total_micros_per_hour_max.map(|most| format!("{}/h", money(most)));
         let age = rules.price_age_s_max.map(std::time::Duration::from_secs);
         self.with("Processors", all(rules.arches.clone()))
             .with("Providers", all(rules.providers.clone()))
             .with("Data within", all(within.collect()))
             .with("Labels", labels(&rules.labels))
+            .with("Max total", total.unwrap_or_default())
             .with("Price age", age.map(units::age).unwrap_or_default())
             .with("With", all(rules.with.clone()))
             .with("Apart from", all(rules.apart.clone()))

@@ -23,6 +23,8 @@ pub(super) struct Sites {
     orders: Vec<BTreeMap<usize, InstanceId>>,
     /// How each need stands with the sites, in the order of needs.
     standings: BTreeMap<WorkloadName, Vec<Standing>>,
+    /// By need: what its instances cost that stay.
+    paid: BTreeMap<WorkloadName, MicroDollars>,
     /// By need: whom it must be with or apart from, and where those are.
     neighbours: BTreeMap<WorkloadName, Vec<(Neighbour, BTreeSet<usize>)>>,
 }
@@ -35,6 +37,7 @@ impl Sites {
             cells: Vec::new(),
             orders: Vec::new(),
             standings: BTreeMap::new(),
+            paid: BTreeMap::new(),
             neighbours: BTreeMap::new(),
         };
         for (id, ledger) in &planner.state.cells {
@@ -50,6 +53,11 @@ impl Sites {
         for need in needs {
             let standings = standings(planner.state, planner.now, need, &found.cells);
             found.standings.insert(need.spec.name.clone(), standings);
+            let staying = planner.state.instances_of(&need.spec.name);
+            let staying = staying.filter(|instance| !moving.contains(&instance.id));
+            let placements = staying.filter_map(|instance| instance.placement.as_ref());
+            let paid = placements.map(|placement| placement.quote.price_micros_per_hour).sum();
+            found.paid.insert(need.spec.name.clone(), paid);
             let neighbours = neighbours(planner.state, need.spec).into_iter().map(|neighbour| {
                 let there = places(planner.state, &moving, &neighbour.workload, &found.cells);
                 (neighbour, there)
@@ -65,7 +73,8 @@ impl Sites {
         let copies = u32::try_from(need.numbers.len()).unwrap_or(u32::MAX);
         let standings = self.standings.get(&need.spec.name).cloned().unwrap_or_default();
         let neighbours = self.neighbours.get(&need.spec.name).cloned().unwrap_or_default();
-        Ask { workload: need.spec, copies, standings, neighbours }
+        let paid = self.paid.get(&need.spec.name).copied().unwrap_or_default();
+        Ask { workload: need.spec, copies, standings, paid, neighbours }
     }
 
     /// Whom one of a site's machines is on order for, if it is.

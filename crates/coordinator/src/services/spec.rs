@@ -112,6 +112,8 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
         options.push((key, words.join(" ")));
     }
     options.extend(rules.labels.iter().map(|(key, value)| ("Labels", format!("{key}={value}"))));
+    let total = rules.total_micros_per_hour_max;
+    options.extend(total.map(|most| ("MaxTotalPrice", dollars(most))));
     options.extend(rules.price_age_s_max.map(|age| ("MaxPriceAge", format!("{age}s"))));
     options.extend(rules.spreads.into_iter().map(|spread| ("Spread", spread)));
     options.extend(rules.with.into_iter().map(|with| ("With", with)));

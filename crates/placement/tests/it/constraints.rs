@@ -228,6 +228,24 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
     check(cases);
 }
 
+#[test]
+fn as_many_are_placed_as_may_be_paid_for_together() {
+    let mut workload = workload();
+    workload.rules.total_micros_per_hour_max = Some(MicroDollars(45_000));
+    let sites = [site("nyc", NEW_YORK), site("dub", DUBLIN)];
+    // A machine of 30,000 in New York takes four, and two of them more are too much for the fifth.
+    let solution = solve(&workload, 5, &sites);
+    assert_eq!((solution.placements.len(), solution.unplaced), (4, 1));
+    let refusal = Refusal::OverBudget {
+        total_micros_per_hour: MicroDollars(70_000),
+        max_micros_per_hour: MicroDollars(45_000),
+    };
+    assert_eq!(verdict(&solution, "dub"), Verdict::Refused(refusal));
+    // What stays is paid for first.
+    let paid = MicroDollars(20_000);
+    assert_eq!(ask(&Ask { paid, ..Ask::new(&workload, 5) }, &sites).placements.len(), 0);
+}
+
 /// Half of the users are near: that is within the bound when half of them count.
 #[test]
 fn a_percentile_leaves_out_who_is_farther() {

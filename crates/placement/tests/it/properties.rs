@@ -131,26 +131,35 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
     what.extend(providers.then(|| Preferred::Provider("packet".parse().unwrap())));
     let preference = (prop::sample::select(what), worth)
         .prop_map(|(what, worth_micros_per_hour)| Preference { what, worth_micros_per_hour });
+    // The optimum is looked for without it: how many copies it lets be placed has no formula of its own.
+    let total =
+        prop::option::weighted(0.3, 1i64..=80).prop_map(move |total| total.filter(|_| providers));
     (
         (arches, few(&["ec2", "packet"]), few(&["IE", "US"]), few(&["EU"])),
         prop::bool::weighted(0.2),
         prop::option::weighted(0.3, prop::sample::select(vec![30u32, 50, 95])),
-        prop::option::weighted(0.3, 0u64..=2),
+        (prop::option::weighted(0.3, 0u64..=2), total),
         any_spreads(providers),
         prop::collection::vec(preference, 0..=2),
     )
-        .prop_map(|(sets, labelled, latency_percentile, days, spreads, preferences)| Rules {
-            arches: sets.0.into_iter().collect(),
-            providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
-            countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
-            continents: sets.3.into_iter().map(|name| name.parse().unwrap()).collect(),
-            labels: labelled.then(|| ("disk".to_owned(), "ssd".to_owned())).into_iter().collect(),
-            latency_percentile,
-            price_age_s_max: days.map(|days| days * 86_400),
-            spreads,
-            preferences,
-            neighbours: Vec::new(),
-        })
+        .prop_map(
+            |(sets, labelled, latency_percentile, (days, total), spreads, preferences)| Rules {
+                arches: sets.0.into_iter().collect(),
+                providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
+                countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
+                continents: sets.3.into_iter().map(|name| name.parse().unwrap()).collect(),
+                labels: labelled
+                    .then(|| ("disk".to_owned(), "ssd".to_owned()))
+                    .into_iter()
+                    .collect(),
+                latency_percentile,
+                total_micros_per_hour_max: total.map(|thousands| MicroDollars(thousands * 1_000)),
+                price_age_s_max: days.map(|days| days * 86_400),
+                spreads,
+                preferences,
+                neighbours: Vec::new(),
+            },
+        )
 }
 
 fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
@@ -204,6 +213,7 @@ impl Input {
             copies: *copies,
             standings: standings.clone(),
             neighbours: Vec::new(),
+            paid: MicroDollars::ZERO,
         })
         .collect()
     }
@@ -297,6 +307,9 @@ fn check_constraints(input: &Input, solution: &Solution) {
                 if matches!(chosen.on, Host::Bought(_)) { Source::Buy } else { Source::Running };
             assert_eq!(quote.source, source);
         }
+        let paid: MicroDollars =
+            answer.placements.iter().map(|chosen| chosen.quote.price_micros_per_hour).sum();
+        assert!(workload.rules.total_micros_per_hour_max.is_none_or(|most| paid <= most));
         let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
         let placed = answer.placements.iter().map(provider).collect();
         let (sites, offers) = (&input.sites, &[]);

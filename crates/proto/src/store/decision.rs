@@ -146,6 +146,12 @@ impl From<&Refusal> for pb::Refusal {
                 over: pb::Level::from(*over).into(),
                 together: *together,
             }),
+            Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour } => {
+                Stored::OverBudget(pb::OverBudget {
+                    total_micros_per_hour: total_micros_per_hour.0,
+                    max_micros_per_hour: max_micros_per_hour.0,
+                })
+            }
             Refusal::Stale { age_s, age_s_max } => {
                 Stored::Stale(pb::Stale { age_s: *age_s, age_s_max: *age_s_max })
             }
@@ -198,6 +204,10 @@ impl TryFrom<pb::Refusal> for Refusal {
                 let Neighbour { workload, over, together } = stored.try_into()?;
                 Self::Neighbour { workload, over, together }
             }
+            Stored::OverBudget(over) => Self::OverBudget {
+                total_micros_per_hour: MicroDollars(over.total_micros_per_hour),
+                max_micros_per_hour: MicroDollars(over.max_micros_per_hour),
+            },
             Stored::Stale(pb::Stale { age_s, age_s_max }) => Self::Stale { age_s, age_s_max },
             Stored::TooExpensive(price) => Self::TooExpensive {
                 price_micros_per_hour: MicroDollars(price.price_micros_per_hour),

@@ -171,7 +171,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         btree_set(continent(), 0..3),
         labels(),
     );
-    let limits = (option::of(any::<u32>()), option::of(any::<u64>()));
+    let limits = (option::of(any::<u32>()), option::of(any::<u64>()), option::of(money()));
     let one = Just(vec![Spread::one_in_each(Level::Datacenter)]);
     let spreads = prop_oneof![one, vec(spread(), 0..3)];
     let others = (vec(preference(), 0..3), vec(neighbour(), 0..3));
@@ -185,6 +185,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             labels: sets.4,
             latency_percentile: limits.0,
             price_age_s_max: limits.1,
+            total_micros_per_hour_max: limits.2,
             spreads,
             preferences,
         },
@@ -217,6 +218,9 @@ fn refusal() -> impl Strategy<Value = Refusal> {
                 providers
             }
         ),
+        (money(), money()).prop_map(|(total_micros_per_hour, max_micros_per_hour)| {
+            Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour }
+        }),
         neighbour().prop_map(|Neighbour { workload, over, together }| Refusal::Neighbour {
             workload,
             over,

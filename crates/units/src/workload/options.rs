@@ -116,6 +116,12 @@ pub(super) fn latency_price(text: &str) -> Result<MicroDollars, ValueError> {
     amount(text, "for a millisecond and hour", LATENCY_PRICE_MAX, "0.0005")
 }
 
+/// `MaxTotalPrice=2.50`: the price of all instances for an hour.
+pub(super) fn total_price(text: &str) -> Result<MicroDollars, ValueError> {
+    let most = MicroDollars(PRICE_MAX.0.saturating_mul(COUNT_MAX.into()));
+    amount(text, "for all instances and an hour", most, "2.50")
+}
+
 /// `worth=0.01`, `excess=0.01`: dollars for one instance and hour.
 pub(super) fn worth(text: &str) -> Result<MicroDollars, ValueError> {
     amount(text, "for one instance and hour", PRICE_MAX, "0.01")

@@ -35,6 +35,7 @@ impl Reader<'_> {
             continents: self.set("Continents", |word| word.parse().map_err(ValueError::new)),
             labels: self.labels(),
             latency_percentile,
+            total_micros_per_hour_max: self.once("MaxTotalPrice", options::total_price),
             price_age_s_max: self.once("MaxPriceAge", price_age),
             spreads: self.spreads(),
             preferences: self.lines("Prefer", preference),

@@ -11,7 +11,7 @@ use crate::value::{self, ValueError};
 use crate::{Entry, UnitFile};
 
 /// Every key, in the order of the manual.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "Count",
     "CPU",
     "Memory",
@@ -30,6 +30,7 @@ const KEYS: [&str; 22] = [
     "Countries",
     "Continents",
     "Labels",
+    "MaxTotalPrice",
     "MaxPriceAge",
     "Prefer",
     "With",

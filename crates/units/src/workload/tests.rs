@@ -81,7 +81,7 @@ fn every_rule_is_taken() {
     let Parsed { spec, warnings } = parse(
         "web@.service",
         "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
-         Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\n\
+         Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\nMaxTotalPrice=2.5\n\
          Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n",
     )
     .unwrap();
@@ -93,6 +93,7 @@ fn every_rule_is_taken() {
     assert_eq!((rules.latency_percentile, rules.price_age_s_max), (Some(95), Some(2_592_000)));
     let spreads: Vec<String> = rules.spreads.iter().map(ToString::to_string).collect();
     assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02"]);
+    assert_eq!(rules.total_micros_per_hour_max, Some(MicroDollars(2_500_000)));
     assert_eq!((rules.preferences.len(), rules.neighbours.len()), (1, 3));
 }
 
