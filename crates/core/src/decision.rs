@@ -314,16 +314,8 @@ impl fmt::Display for Refusal {
                 write!(f, "has {most} copies already, the most of Spread={over}")
             }
             Self::NoOffer { request, spot, arches, providers } => {
-                let market = match spot {
-                    SpotPolicy::Never => format!("{} ", Market::OnDemand),
-                    SpotPolicy::Required => format!("{} ", Market::Spot),
-                    SpotPolicy::Allowed => String::new(),
-                };
-                let arches = joined(arches, " or ");
-                let arches = if arches.is_empty() { arches } else { format!("{arches} ") };
-                let providers = joined(providers, " or ");
-                let of = if providers.is_empty() { providers } else { format!("of {providers} ") };
-                write!(f, "no {market}{arches}offer {of}has {request}")
+                let which = offers(*spot, arches, providers);
+                write!(f, "no {which}has {request}")
             }
             Self::Stale { age_s, age_s_max } => {
                 write!(f, "its prices are {} old, MaxPriceAge={}", span(*age_s), span(*age_s_max))
@@ -350,6 +342,20 @@ impl fmt::Display for Refusal {
             Self::RefusedByCell => f.write_str("its coordinator found no room a moment ago"),
         }
     }
+}
+
+/// `on-demand arm64 offer of ec2 or packet `.
+fn offers(spot: SpotPolicy, arches: &BTreeSet<Arch>, providers: &BTreeSet<ProviderName>) -> String {
+    let market = match spot {
+        SpotPolicy::Never => format!("{} ", Market::OnDemand),
+        SpotPolicy::Required => format!("{} ", Market::Spot),
+        SpotPolicy::Allowed => String::new(),
+    };
+    let arches = joined(arches, " or ");
+    let arches = if arches.is_empty() { arches } else { format!("{arches} ") };
+    let providers = joined(providers, " or ");
+    let of = if providers.is_empty() { providers } else { format!("of {providers} ") };
+    format!("{market}{arches}offer {of}")
 }
 
 fn joined<T: fmt::Display>(all: &BTreeSet<T>, between: &str) -> String {

@@ -99,9 +99,11 @@ impl Bin {
     }
 }
 
-/// Whether copies of an item may run on such a machine, whatever they cost there.
-pub(super) fn may_run(item: &Item, offer: &Offer) -> bool {
-    item.wanted.admits(offer)
+/// Whether copies of an item may run on a machine, whatever they cost there. One that is bought must be one that might be
+/// bought for the item alone.
+pub(super) fn may_run(item: &Item, bin: &Bin) -> bool {
+    let bought = bin.machine.is_none();
+    if bought { item.wanted.admits_to_buy(&bin.offer) } else { item.wanted.admits(&bin.offer) }
 }
 
 /// Whether copies of an item may run on a machine with what is on it.
@@ -113,5 +115,5 @@ pub(super) fn suits(item: &Item, bin: &Bin, items: &[Item]) -> bool {
         let (own, others) = (bin.weight(item.request), bin.weight_of_load(items));
         bin.part_of_price(own, own + others) <= max.0.saturating_mul(FINE)
     };
-    may_run(item, &bin.offer) && item.price_max.is_none_or(affordable)
+    may_run(item, bin) && item.price_max.is_none_or(affordable)
 }

@@ -49,7 +49,7 @@ impl Yard<'_> {
     /// nothing else is there.
     pub(crate) fn one_more(&self, item: usize, stall: usize) -> Option<(bool, Use<'_>)> {
         let wanted = &self.items[item];
-        let room = |bin: &&Bin| may_run(wanted, &bin.offer) && wanted.request.fits(bin.free);
+        let room = |bin: &&Bin| may_run(wanted, bin) && wanted.request.fits(bin.free);
         let bins = self.layout.bins[stall].iter().filter(room);
         let there = bins.map(|bin| {
             let adds = MicroDollars(if bin.is_open() { 0 } else { bin.price / FINE });
@@ -98,7 +98,7 @@ impl Yard<'_> {
     pub(crate) fn nearest(&self, item: usize, stall: usize) -> Option<(u64, Resources)> {
         let wanted = &self.items[item];
         let large_enough =
-            |bin: &&Bin| may_run(wanted, &bin.offer) && wanted.request.fits(bin.offer.capacity);
+            |bin: &&Bin| may_run(wanted, bin) && wanted.request.fits(bin.offer.capacity);
         let lacks = |bin: &Bin| {
             let lacks = wanted.request.saturating_sub(bin.free);
             (lacks.dominant_share_micro(wanted.request), lacks)
