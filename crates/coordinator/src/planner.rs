@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use kato_core::version::WITH_SHARES;
 use kato_core::{
-    Batch, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars, Place,
-    PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict, WorkloadName,
-    WorkloadSpec,
+    Batch, CellId, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars,
+    Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict,
+    WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
@@ -20,7 +20,8 @@ use sites::Sites;
 pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
     pub(crate) decision: Arc<Decision>,
-    pub(crate) unplaced: u32,
+    /// The instances that found no place, by number.
+    pub(crate) left: Vec<u32>,
 }
 
 /// Instances of one workload that are to be placed.
@@ -64,6 +65,11 @@ impl Planner<'_> {
 
     fn of_one(&self, spec: &WorkloadSpec, numbers: Vec<u32>) -> Plan {
         self.all(&[Need { spec, numbers }]).remove(0)
+    }
+
+    /// Whom a workload must be with or apart from, by its own rules and those of others.
+    pub(crate) fn neighbours(&self, spec: &WorkloadSpec) -> Vec<Neighbour> {
+        sites::neighbours(self.state, spec)
     }
 
     /// Plans for several workloads at once, each named once: they share the machines that are bought for them. A plan may
@@ -130,6 +136,10 @@ impl Planner<'_> {
         }
         let as_before = |quote: &mut Quote| *quote = quote.clone().plain();
         plan.targets.retain(|target| target.with.is_none());
+        for target in plan.targets.iter_mut().filter(|t| t.quote.source == Source::Buy) {
+            // Whoever would have shared it is left out: it is for this one alone.
+            target.quote.price_micros_per_hour = target.quote.offer.price_micros_per_hour;
+        }
         plan.targets.iter_mut().for_each(|target| as_before(&mut target.quote));
         let decision = Arc::make_mut(&mut plan.decision);
         for candidate in &mut decision.candidates {
@@ -153,12 +163,41 @@ struct Targets<'a> {
 
 impl Targets<'_> {
     fn plan(&mut self, need: &Need, answer: Answer) -> Plan {
-        let Answer { decision, placements, unplaced } = answer;
-        let numbers = need.numbers.iter().zip(placements);
-        let targets = numbers.map(|(number, chosen)| {
-            self.target(InstanceId::new(need.spec.name.clone(), *number), chosen)
-        });
-        Plan { targets: targets.collect(), decision: Arc::new(decision), unplaced }
+        let Answer { decision, placements, .. } = answer;
+        let mut plan = Plan { targets: vec![], decision: Arc::new(decision), left: vec![] };
+        for (number, chosen) in self.assign(need, placements) {
+            match chosen {
+                Some(chosen) => {
+                    let id = InstanceId::new(need.spec.name.clone(), number);
+                    plan.targets.push(self.target(id, chosen));
+                }
+                None => plan.left.push(number),
+            }
+        }
+        plan
+    }
+
+    /// Copies are alike: each takes a place in the cell that it is in already, if there is one, and the others what is left.
+    fn assign(&self, need: &Need, placements: Vec<Chosen>) -> Vec<(u32, Option<Chosen>)> {
+        let mut by_cell: BTreeMap<&CellId, Vec<usize>> = BTreeMap::new();
+        for (index, chosen) in placements.iter().enumerate().rev() {
+            by_cell.entry(&self.sites.cells[chosen.site]).or_default().push(index);
+        }
+        let stays = |number: &u32| {
+            let id = InstanceId::new(need.spec.name.clone(), *number);
+            let placement = self.state.instances.get(&id)?.placement.as_ref()?;
+            by_cell.get_mut(&placement.cell)?.pop()
+        };
+        let kept: Vec<Option<usize>> = need.numbers.iter().map(stays).collect();
+        let taken: BTreeSet<usize> = kept.iter().flatten().copied().collect();
+        let mut others = (0..placements.len()).filter(|index| !taken.contains(index));
+        let chosen: Vec<Option<usize>> =
+            kept.into_iter().map(|kept| kept.or_else(|| others.next())).collect();
+        let numbers = need.numbers.iter().copied();
+        numbers
+            .zip(chosen)
+            .map(|(number, at)| (number, at.map(|at| placements[at].clone())))
+            .collect()
     }
 
     fn target(&mut self, id: InstanceId, chosen: Chosen) -> Target {
@@ -187,6 +226,11 @@ impl Plan {
     /// How many instances it places.
     pub(crate) fn placed(&self) -> u32 {
         u32::try_from(self.targets.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many instances found no place.
+    pub(crate) fn unplaced(&self) -> u32 {
+        u32::try_from(self.left.len()).unwrap_or(u32::MAX)
     }
 
     /// How many machines it buys.

@@ -42,8 +42,11 @@ pub(crate) struct Outcome {
     pub(crate) machines_to_buy: u32,
     /// What the moves add to what is paid.
     pub(crate) adds: MicroDollars,
-    /// What is not paid any more: bought machines that are gone.
+    /// What is not paid any more: bought machines that are gone, or that nothing would be on.
     pub(crate) saves: MicroDollars,
+    /// Whatever would be elsewhere, and the cells that something would go to.
+    moved: BTreeSet<InstanceId>,
+    entered: BTreeSet<CellId>,
 }
 
 /// Instances of one workload that go from one cell to another.
@@ -84,8 +87,7 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
     let catalogue = changed.as_ref().unwrap_or(planner.catalogue);
     let made_up =
         Planner { state: &state, catalogue, now: planner.now, silent: planner.silent.clone() };
-    let affected = |placement: &Placement| match &placement.machine {
-        _ if !prices.is_empty() => true,
+    let lost = |placement: &Placement| match &placement.machine {
         Some(machine) => gone.contains(machine),
         None => hypothesis.without.contains(&placement.cell.datacenter),
     };
@@ -93,19 +95,26 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
     for workload in planner.state.workloads.values() {
         let own = planner.state.instances_of(&workload.spec.name);
         let placed = own.filter_map(|i| Some((&i.id, i.placement.as_ref()?)));
-        let hit: Vec<_> = placed.filter(|(_, placement)| affected(placement)).collect();
-        if workload.spec.failover == Failover::Never && prices.is_empty() {
-            for (_, placement) in hit {
-                outcome.strand(&workload.spec.name, placement, "Failover=never: it waits");
+        let mut numbers = Vec::new();
+        for (id, placement) in placed {
+            match (lost(placement), workload.spec.failover) {
+                (true, Failover::Never) => {
+                    outcome.strand(&workload.spec.name, placement, "Failover=never: it waits");
+                }
+                (true, Failover::Auto) => numbers.push(id.number),
+                // Where prices are others, everything is looked at anew.
+                (false, _) if !prices.is_empty() => numbers.push(id.number),
+                (false, _) => {}
             }
-        } else if !hit.is_empty() {
-            let numbers = hit.iter().map(|(id, _)| id.number).collect();
+        }
+        if !numbers.is_empty() {
             needs.push(Need { spec: &workload.spec, numbers });
         }
     }
     for (need, plan) in needs.iter().zip(made_up.all(&needs)) {
         outcome.take(planner.state, need, &plan);
     }
+    outcome.saves = outcome.saves + outcome.left_empty(&state, &gone);
     outcome
 }
 
@@ -119,11 +128,19 @@ fn take_machines(state: &mut State, hypothesis: &Hypothesis) -> BTreeSet<Machine
         let mut machines: Vec<&Machine> = state.machines_of(name).collect();
         // The emptiest go first, as whoever has to give up some would choose.
         machines.sort_by_key(|machine| std::cmp::Reverse(machine.allocated));
-        let surplus = machines.into_iter().skip(*most as usize);
+        let surplus = machines.iter().skip(*most as usize);
         gone.extend(surplus.map(|machine| machine.spec.id.clone()));
+        let kept: Vec<MachineId> =
+            machines.iter().take(*most as usize).map(|machine| machine.spec.id.clone()).collect();
+        let mut more = most.saturating_sub(u32::try_from(kept.len()).unwrap_or(u32::MAX));
         if let Some(datacenter) = state.datacenters.get_mut(name) {
-            for cell in datacenter.spec.cells.values_mut() {
-                cell.machines_max = cell.machines_max.min(*most);
+            for (cell, spec) in &mut datacenter.spec.cells {
+                let here = kept.iter().filter(|machine| machine.cell.cell == *cell).count();
+                let here = u32::try_from(here).unwrap_or(u32::MAX);
+                // What may be had beyond those that there are goes to the first cells that may have it.
+                let further = spec.machines_max.saturating_sub(here).min(more);
+                spec.machines_max = spec.machines_max.min(here + further);
+                more -= further;
             }
         }
     }
@@ -171,7 +188,7 @@ fn repriced(offer: &Arc<Offer>, prices: &[PriceChange]) -> Arc<Offer> {
 
 impl Outcome {
     /// How many instances go elsewhere.
-    pub(crate) fn moved(&self) -> u32 {
+    pub(crate) fn moving(&self) -> u32 {
         self.moves.iter().map(|found| found.instances).sum()
     }
 
@@ -190,21 +207,41 @@ impl Outcome {
             let id = InstanceId::new(name.clone(), *number);
             let before = state.instances.get(&id).and_then(|found| found.placement.as_ref());
             let Some(before) = before else { continue };
-            match placed.get(number) {
-                Some(target) if target.cell == before.cell => {}
-                Some(target) => self.add_move(name, before, target, plan),
-                None => {
-                    let why: &mut String = why.get_or_insert_with(|| plan.decision.to_string());
-                    let why = why.clone();
-                    self.strand(name, before, &why);
-                }
+            let Some(target) = placed.get(number) else {
+                let why = why.get_or_insert_with(|| plan.decision.to_string()).clone();
+                self.strand(name, before, &why);
+                continue;
+            };
+            self.pay(target);
+            if target.cell != before.cell {
+                self.moved.insert(id);
+                self.entered.insert(target.cell.clone());
+                self.add_move(name, before, target, plan);
             }
         }
     }
 
+    /// Counts what a place adds to what is paid: that it is on a machine which must be bought.
+    fn pay(&mut self, target: &Target) {
+        if target.quote.source != Source::Running {
+            self.machines_to_buy += u32::from(target.quote.source == Source::Buy);
+            self.adds = self.adds + target.quote.adds_micros_per_hour;
+        }
+    }
+
+    /// What is paid for bought machines all of whose instances would be elsewhere, where nothing goes to their cells.
+    fn left_empty(&self, state: &State, gone: &BTreeSet<MachineId>) -> MicroDollars {
+        let empty = state.machines.values().filter(|machine| {
+            machine.spec.order.is_some()
+                && !machine.bound.is_empty()
+                && !gone.contains(&machine.spec.id)
+                && !self.entered.contains(&machine.spec.id.cell)
+                && machine.bound.iter().all(|id| self.moved.contains(id))
+        });
+        empty.map(|machine| machine.spec.offer.price_micros_per_hour).sum()
+    }
+
     fn add_move(&mut self, name: &WorkloadName, before: &Placement, target: &Target, plan: &Plan) {
-        self.machines_to_buy += u32::from(target.quote.source == Source::Buy);
-        self.adds = self.adds + target.quote.adds_micros_per_hour;
         let known = self.moves.iter().position(|found| {
             (&found.workload, &found.from, &found.to) == (name, &before.cell, &target.cell)
         });

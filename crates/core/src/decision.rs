@@ -51,6 +51,27 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// Whether both refuse the same cells for the same reasons, whatever the figures.
+    pub fn is_for_the_same_reasons(&self, other: &Self) -> bool {
+        let told = |decision: &Self| {
+            let candidates = decision.candidates.iter();
+            let mut told: Vec<_> = candidates
+                .map(|candidate| {
+                    let why = match &candidate.verdict {
+                        Verdict::Refused(refusal) => Some(std::mem::discriminant(refusal)),
+                        Verdict::Chosen(_) | Verdict::Costlier => None,
+                    };
+                    (candidate.datacenter.clone(), candidate.cell.clone(), why)
+                })
+                .collect();
+            told.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+            told
+        };
+        told(self) == told(other)
+    }
+}
+
 impl fmt::Display for Decision {
     /// One line: every datacenter that was refused, and why.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -158,7 +158,7 @@ fn room(chance: &mut Rng, site: &Site, catalogue: &Catalogue) -> Room {
     let in_use = chance.bool();
     if in_use {
         let free = offer.capacity.saturating_sub(Resources::new(1_000, 1_024));
-        return Room { free, offer, adds: MicroDollars::ZERO };
+        return Room { free, adds: MicroDollars::ZERO, ..Room::whole(offer) };
     }
     Room::whole(offer)
 }

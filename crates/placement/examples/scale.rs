@@ -70,7 +70,7 @@ fn sites(catalogue: &Catalogue, chance: &mut Rng) -> Vec<Site> {
             let offer = Arc::clone(offers[chance.usize(..offers.len())]);
             let taken = Resources::new(chance.u64(0..4_000), chance.u64(0..8_192));
             let adds = if chance.bool() { MicroDollars::ZERO } else { offer.price_micros_per_hour };
-            Room { free: offer.capacity.saturating_sub(taken), offer, adds }
+            Room { free: offer.capacity.saturating_sub(taken), adds, ..Room::whole(offer) }
         });
         Some(Site {
             regions: vec![(provider.clone(), region.clone())],

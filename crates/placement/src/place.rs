@@ -14,14 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kato_core::{
-    COUNT_MAX, CellName, Coordinates, Country, DatacenterName, Decision, MicroDollars, Neighbour,
-    Offer, ProviderName, Quote, RegionName, Resources, Timestamp, WorkloadSpec,
+    COUNT_MAX, CellName, Coordinates, Country, DatacenterName, Decision, INSTANCES_PER_MACHINE_MAX,
+    MicroDollars, Neighbour, Offer, ProviderName, Quote, RegionName, Resources, Timestamp,
+    WorkloadSpec,
 };
 
 use crate::catalogue::{Catalogue, Wanted};
 use crate::pack::{self, FINE, Item};
 use assess::Assessed;
 use stalls::Split;
+
+/// How many instances a machine may have with nothing on it.
+#[allow(clippy::cast_possible_truncation)] // some hundreds
+pub(crate) const SLOTS: u32 = INSTANCES_PER_MACHINE_MAX as u32;
 
 /// What is to be placed, and where it may go.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +99,8 @@ pub struct Room {
     pub free: Resources,
     /// What its use adds to what is paid: nothing if it is paid for anyway.
     pub adds: MicroDollars,
+    /// How many more instances it may have, however small they are.
+    pub slots: u32,
 }
 
 impl<'a> Ask<'a> {
@@ -125,7 +132,8 @@ impl Site {
 impl Room {
     /// All of a machine that is paid for only while it is used.
     pub fn whole(offer: Arc<Offer>) -> Self {
-        Self { free: offer.capacity, adds: offer.price_micros_per_hour, offer }
+        let (free, adds) = (offer.capacity, offer.price_micros_per_hour);
+        Self { free, adds, offer, slots: SLOTS }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Result<Exit> {
     let mut client = connect(&connection).await?;
     let mut consistency = args.read.consistency();
-    let answer = if args.read.is_open() {
+    let mut answer = if args.read.is_open() {
         match of_majority(&mut client).await {
             // Whoever asks now needs to see what there is to see.
             Err(error) if error.is_unavailable() || error.is_late() => {
@@ -50,6 +50,13 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         output::warn("no majority of coordinators answers; this is what one of them knows");
     }
     note_age(answer.read.as_ref());
+    if !answer.leader.is_empty() {
+        // It is planned anew for each datacenter, which may take longer than anybody waits for a majority.
+        match ask_for(&mut client, consistency, true).await {
+            Ok(whole) => answer.losses = whole.losses,
+            Err(error) => output::warn(&format!("what a loss would come to is not known: {error}")),
+        }
+    }
     if args.output.is_document() {
         output::print_document(args.output, &answer)?;
         return Ok(Exit::Done);
@@ -87,6 +94,15 @@ pub(crate) async fn ask(
     client: &mut Client,
     consistency: i32,
 ) -> Result<GetStatusResponse, ClientError> {
-    let request = GetStatusRequest { consistency, losses: true };
+    ask_for(client, consistency, false).await
+}
+
+/// Asks for the status, and what the loss of each datacenter would come to if that is wanted.
+async fn ask_for(
+    client: &mut Client,
+    consistency: i32,
+    losses: bool,
+) -> Result<GetStatusResponse, ClientError> {
+    let request = GetStatusRequest { consistency, losses };
     client.read(async |calls| ClusterClient::new(calls).get_status(request).await).await
 }

@@ -156,7 +156,7 @@ fn site(
             orders.insert(site.machines.len(), instance.clone());
             let free = order.offer.capacity.saturating_sub(request);
             let offer = Arc::clone(&order.offer);
-            site.machines.push(Room { offer, free, adds: MicroDollars::ZERO });
+            site.machines.push(Room { free, adds: MicroDollars::ZERO, ..Room::whole(offer) });
         }
     }
     let most = datacenter.spec.cells.get(&id.cell).map_or(0, |cell| cell.machines_max as usize);
@@ -177,7 +177,8 @@ fn room(machine: &Machine, moving: &Moving, waiting: &mut Resources) -> Room {
     let paid = stays || machine.spec.order.is_none();
     let offer = Arc::clone(&machine.spec.offer);
     let adds = if paid { MicroDollars::ZERO } else { offer.price_micros_per_hour };
-    Room { offer, free: left, adds }
+    let slots = INSTANCES_PER_MACHINE_MAX.saturating_sub(machine.bound.len());
+    Room { offer, free: left, adds, slots: u32::try_from(slots).unwrap_or(u32::MAX) }
 }
 
 /// What waits for one of a cell's machines beside what is to be placed; and for each machine that is on order what waits for
@@ -248,7 +249,9 @@ fn standings(state: &State, now: Timestamp, need: &Need, cells: &[CellId]) -> Ve
             if moves {
                 standing.home |= stays(state, instance);
             } else {
-                let provider = placement.quote.offer.provider.clone();
+                let machine = placement.machine.as_ref().and_then(|id| state.machines.get(id));
+                let offer = machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer);
+                let provider = offer.provider.clone();
                 *standing.copies.entry(provider).or_default() += 1;
             }
         }

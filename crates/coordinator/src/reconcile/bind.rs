@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kato_core::{
-    Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, Machine, MachineId, Placement,
-    Resources, State, Timestamp, WorkloadName,
+    Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, Level, Machine, MachineId,
+    Placement, Resources, Spread, State, Timestamp, WorkloadName,
 };
 use kato_placement::catalogue::Wanted;
 use tokio_util::sync::CancellationToken;
@@ -108,11 +108,17 @@ fn pick(
 ) -> Option<MachineId> {
     let workload = state.workloads.get(&instance.workload)?;
     let spec = workload.spec_of(placement.generation)?;
+    let provider = &placement.quote.offer.provider;
+    let hard =
+        |rule: &Spread| rule.over == Level::Provider && rule.excess_micros_per_hour.is_none();
+    // Where providers are told apart, another one's machine is another place.
+    let told_apart = spec.rules.spreads.iter().any(hard);
     // It runs already: how old its price is does not matter.
     let wanted = Wanted::by(spec, Timestamp::default());
     let fits = |(id, room): &(&&MachineId, &Room)| {
         id.cell == placement.cell
             && placement.request.fits(room.left)
+            && (!told_apart || room.machine.spec.offer.provider == *provider)
             && wanted.admits(&room.machine.spec.offer)
     };
     let rank = |id: &MachineId, room: &Room| {

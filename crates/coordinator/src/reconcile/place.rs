@@ -1,13 +1,13 @@
 //! The leader's placer: gives a place to every instance that has none or has lost it, and brings instances to the
 //! present generation of their workload, one at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
     Command, DatacenterName, Failover, Health, Instance, InstanceId, MachineId, Placement, Source,
-    State, Workload,
+    State, Timestamp, Workload, WorkloadName,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 /// Instances that one pass places: a lost datacenter is emptied in many passes, each on the newest state.
 const PLACED_PER_PASS: usize = 256;
+/// How many of them are such as were known to fit nowhere, and for how long it is the turn of the same ones, in milliseconds.
+const WAITING_PER_PASS: usize = 64;
+const TURN_MS: u64 = 1_000;
 
 pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     let mut wake = Wake::new(&context, PERIOD, shutdown);
@@ -44,41 +47,87 @@ type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 /// refused, and the next pass decides anew.
 pub(super) fn decide(planner: &Planner, reports: &Reports, now: Duration) -> Vec<Command> {
     let state = planner.state;
-    let (mut homeless, mut outdated) = (Vec::new(), Vec::new());
-    let mut room = PLACED_PER_PASS;
+    let (mut wanting, mut outdated) = (Vec::new(), Vec::new());
     // Workloads and instances are in the same order: one walk over both costs a fraction of a search for each.
     let mut instances = state.instances.values().peekable();
     for workload in state.workloads.values() {
         let own = std::iter::from_fn(|| {
             instances.next_if(|instance| instance.id.workload <= workload.spec.name)
         });
-        let mut without = Homeless { workload, numbers: Vec::new(), causes: Vec::new() };
         let mut older = false;
         for instance in own {
-            if let Some(cause) = needs_place(planner, reports, workload, instance)
-                && without.numbers.len() < room
-            {
-                without.add(instance, cause);
+            if let Some(cause) = needs_place(planner, reports, workload, instance) {
+                wanting.push(Wanting { workload, instance, cause });
             }
             let placement = instance.placement.as_ref();
             older |= placement.is_some_and(|found| found.generation != workload.generation);
-        }
-        room -= without.numbers.len();
-        if !without.numbers.is_empty() {
-            homeless.push(without);
         }
         if older {
             outdated.push(workload);
         }
     }
-    let mut commands = give_places(planner, homeless);
+    let homeless = of_this_pass(wanting, planner.now);
+    // What is moved now is not seen by what is planned on the same state: whoever has a rule with it waits for the next pass.
+    let mut touched: BTreeSet<&WorkloadName> =
+        homeless.iter().map(|without| &without.workload.spec.name).collect();
+    let mut commands = give_places(planner, &homeless);
     for workload in outdated {
         if commands.len() >= PLACED_PER_PASS {
             break;
         }
-        commands.extend(roll(planner, reports, workload, now));
+        let name = &workload.spec.name;
+        let waits = touched.contains(name)
+            || planner
+                .neighbours(&workload.spec)
+                .iter()
+                .any(|rule| touched.contains(&rule.workload));
+        if !waits && let Some(command) = roll(planner, reports, workload, now) {
+            touched.insert(name);
+            commands.push(command);
+        }
     }
     commands
+}
+
+/// An instance that needs a place.
+struct Wanting<'a> {
+    workload: &'a Workload,
+    instance: &'a Instance,
+    cause: String,
+}
+
+impl Wanting<'_> {
+    /// Whether a cell said lately that it has no room for it.
+    fn is_refused(&self, now: Timestamp) -> bool {
+        self.instance.refusals.values().any(|until| *until > now)
+    }
+}
+
+/// Those that are planned in this pass. What is known to fit nowhere comes behind what is not, and takes turns, so that it keeps
+/// nobody waiting. Of one workload, those that a cell refused wait for those that it did not: it might take these.
+fn of_this_pass(homeless: Vec<Wanting>, now: Timestamp) -> Vec<Homeless> {
+    let (waiting, fresh): (Vec<Wanting>, Vec<Wanting>) =
+        homeless.into_iter().partition(|found| found.instance.unplaceable.is_some());
+    let turn = usize::try_from(now.0 / TURN_MS).unwrap_or(0) * WAITING_PER_PASS;
+    let count = waiting.len();
+    let mut chosen: Vec<Wanting> = fresh.into_iter().take(PLACED_PER_PASS).collect();
+    let room = WAITING_PER_PASS.min(PLACED_PER_PASS - chosen.len());
+    let mut waiting: Vec<Option<Wanting>> = waiting.into_iter().map(Some).collect();
+    for step in 0..room.min(count) {
+        chosen.extend(waiting[(turn + step) % count].take());
+    }
+    chosen.sort_by(|a, b| a.instance.id.cmp(&b.instance.id));
+    let mut homeless: Vec<Homeless> = Vec::new();
+    for of_one in chosen.chunk_by(|a, b| a.workload.spec.name == b.workload.spec.name) {
+        let any = of_one.iter().any(|found| !found.is_refused(now));
+        let mut without =
+            Homeless { workload: of_one[0].workload, numbers: Vec::new(), causes: Vec::new() };
+        for found in of_one.iter().filter(|found| !any || !found.is_refused(now)) {
+            without.add(found.instance, &found.cause);
+        }
+        homeless.push(without);
+    }
+    homeless
 }
 
 /// Instances of one workload that need a place, and why.
@@ -89,10 +138,10 @@ struct Homeless<'a> {
 }
 
 impl Homeless<'_> {
-    fn add(&mut self, instance: &Instance, cause: String) {
+    fn add(&mut self, instance: &Instance, cause: &str) {
         self.numbers.push(instance.id.number);
-        if !self.causes.contains(&cause) {
-            self.causes.push(cause);
+        if self.causes.iter().all(|known| known != cause) {
+            self.causes.push(cause.to_owned());
         }
     }
 
@@ -112,7 +161,7 @@ impl Homeless<'_> {
 }
 
 /// Plans for all that need a place at once.
-fn give_places(planner: &Planner, homeless: Vec<Homeless>) -> Vec<Command> {
+fn give_places(planner: &Planner, homeless: &[Homeless]) -> Vec<Command> {
     if homeless.is_empty() {
         return Vec::new();
     }
@@ -120,8 +169,7 @@ fn give_places(planner: &Planner, homeless: Vec<Homeless>) -> Vec<Command> {
     let mut commands = Vec::new();
     for (without, plan) in homeless.iter().zip(planner.all(&needs)) {
         let name = &without.workload.spec.name;
-        let placed = without.numbers.len() - plan.unplaced as usize;
-        let left = without.numbers[placed..].iter().filter_map(|number| {
+        let left = plan.left.iter().filter_map(|number| {
             let id = InstanceId::new(name.clone(), *number);
             unplaceable(planner.state.instances.get(&id)?, &plan)
         });
@@ -174,7 +222,8 @@ fn connected(state: &State, reports: &Reports, machine: &MachineId) -> bool {
 /// never-none: the placement that it has stays. Said once, and again when the reasons change.
 fn unplaceable(instance: &Instance, plan: &Plan) -> Option<Command> {
     let known = instance.unplaceable.as_ref();
-    let news = known.is_none_or(|known| known.decision.candidates != plan.decision.candidates);
+    // Ages and figures move all the time: what is said again is only that it is for another reason.
+    let news = known.is_none_or(|known| !known.decision.is_for_the_same_reasons(&plan.decision));
     news.then(|| Command::Unplaceable {
         instance: instance.id.clone(),
         epoch: instance.epoch(),
@@ -204,7 +253,9 @@ fn roll(
     }
     let instance = outdated?;
     let plan = planner.one(&workload.spec, instance);
-    let Some(target) = plan.targets.first() else { return unplaceable(instance, &plan) };
+    let Some(target) = plan.targets.first() else {
+        return if plan.left.is_empty() { None } else { unplaceable(instance, &plan) };
+    };
     if target.quote.source == Source::Running {
         let cause = format!("generation {}", workload.generation);
         return Some(plan.place(workload.spec.name.clone(), workload.generation, cause));

@@ -119,7 +119,7 @@ fn losses(planner: &Planner) -> Vec<pb::Loss> {
         let outcome = what_if(planner, &Hypothesis { without, ..Hypothesis::default() });
         pb::Loss {
             datacenter: name.to_string(),
-            moved: outcome.moved(),
+            moved: outcome.moving(),
             stranded: outcome.left(),
             machines_to_buy: outcome.machines_to_buy,
             adds_micros_per_hour: outcome.adds.0,

@@ -36,7 +36,7 @@ impl pb::placement_server::Placement for PlacementService {
         let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;
         let plan = self.reading.context.planner(&snapshot.view).anew(&wanted.spec);
         let decision = Some(view::decision(&plan.decision));
-        Ok(Response::new(pb::DecideResponse { decision, unplaced: plan.unplaced }))
+        Ok(Response::new(pb::DecideResponse { decision, unplaced: plan.unplaced() }))
     }
 
     async fn list(

@@ -87,12 +87,12 @@ impl WorkloadService {
             };
             // Where nothing is to be placed, the decision that counts is the one that was made.
             let made = first_decision(&snapshot.view.state, &spec.name)
-                .filter(|_| plan.targets.is_empty() && plan.unplaced == 0);
+                .filter(|_| plan.targets.is_empty() && plan.left.is_empty());
             let answer = |workload, plan: &Plan| pb::ApplyResponse {
                 workload: Some(workload),
                 change: change.into(),
                 decision: Some(view::decision(made.as_ref().unwrap_or(&plan.decision))),
-                unplaced: plan.unplaced,
+                unplaced: plan.unplaced(),
                 warnings: warnings.clone(),
                 machines_to_buy: plan.machines_to_buy(),
                 adds_micros_per_hour: plan.adds().0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kato_core::{MicroDollars, Offer, Resources};
 
 use super::{FINE, Item, share_of_price};
+use crate::place::SLOTS;
 
 /// A machine that runs, or that is bought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) struct Bin {
     /// What it costs to use it; nothing if it is used anyway.
     pub(super) price: i64,
     pub(super) free: Resources,
+    /// How many more copies it may have, however small they are.
+    pub(super) slots: u32,
     /// Items with the number of their copies on it, in order.
     pub(super) load: Vec<(usize, u32)>,
 }
@@ -27,8 +30,14 @@ impl Bin {
             machine: None,
             price: offer.price_micros_per_hour.0.saturating_mul(FINE),
             free: offer.capacity,
+            slots: SLOTS,
             load: Vec::new(),
         }
+    }
+
+    /// How many copies of this size it takes.
+    pub(super) fn takes(&self, request: Resources) -> u32 {
+        self.free.holds(request).min(self.slots)
     }
 
     /// Whether more on it costs no more.
@@ -84,6 +93,7 @@ impl Bin {
     /// Puts copies of an item on it.
     pub(super) fn put(&mut self, item: usize, request: Resources, copies: u32) {
         self.free = self.free - request.times(copies);
+        self.slots = self.slots.saturating_sub(copies);
         match self.load.binary_search_by_key(&item, |(item, _)| *item) {
             Ok(at) => self.load[at].1 += copies,
             Err(at) => self.load.insert(at, (item, copies)),
@@ -95,6 +105,7 @@ impl Bin {
         let Ok(at) = self.load.binary_search_by_key(&item, |(item, _)| *item) else { return 0 };
         let (_, copies) = self.load.remove(at);
         self.free = self.free + request.times(copies);
+        self.slots += copies;
         copies
     }
 }

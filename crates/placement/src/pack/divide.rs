@@ -59,11 +59,14 @@ impl Level {
 impl Yard<'_> {
     /// Places copies of an item where they cost least beside all that is placed; what fits nowhere is noted.
     pub(super) fn add(&mut self, item: usize, mut copies: u32) {
-        let nested = self.items[item].nested();
-        let at_once = if nested.is_some() { CHUNK } else { 1 };
+        let Some(nested) = self.items[item].nested() else {
+            return self.add_one_by_one(item, copies);
+        };
+        let stalls: Vec<usize> = (0..self.items[item].at.len()).collect();
         while copies > 0 {
-            let now = copies.min(at_once);
-            let placed = self.add_some(item, nested.as_deref(), now);
+            let node = self.node(item, &nested, &stalls, copies.min(CHUNK));
+            let most = node.spread.most();
+            let placed = self.put_node(item, node, most);
             copies -= placed;
             if placed == 0 {
                 self.layout.unplaced[item] += copies;
@@ -72,14 +75,32 @@ impl Yard<'_> {
         }
     }
 
-    fn add_some(&mut self, item: usize, nested: Option<&[usize]>, copies: u32) -> u32 {
-        let mut stalls: Vec<usize> = (0..self.items[item].at.len()).collect();
-        if nested.is_none() {
-            stalls.retain(|stall| self.surcharge(item, *stall).is_some());
+    /// Places one copy after the other, each where it costs least then.
+    fn add_one_by_one(&mut self, item: usize, mut copies: u32) {
+        let levels = &self.items[item].levels;
+        let count = |level: usize| {
+            (0..levels[level].count()).map(|group| self.copies_in(item, level, group)).collect()
+        };
+        let mut counts: Vec<Vec<u32>> = (0..levels.len()).map(count).collect();
+        while copies > 0 {
+            let best = (0..self.items[item].at.len()).filter_map(|stall| {
+                let at = self.items[item].at[stall]?;
+                let surcharge = self.surcharge(item, stall, &counts)?;
+                let cover = Cover::new(self.stock(stall, item, 1), 1);
+                let cost = cover.price[1].saturating_add(at).saturating_add(surcharge);
+                (cover.price[1] < NEVER).then_some((cost, stall, cover))
+            });
+            let Some((_, stall, cover)) = best.min_by_key(|(cost, stall, _)| (*cost, *stall))
+            else {
+                self.layout.unplaced[item] += copies;
+                return;
+            };
+            self.put(stall, item, 1, &cover);
+            for (level, counts) in self.items[item].levels.iter().zip(&mut counts) {
+                counts[level.group[stall]] += 1;
+            }
+            copies -= 1;
         }
-        let node = self.node(item, nested.unwrap_or_default(), &stalls, copies);
-        let most = node.spread.most();
-        self.put_node(item, node, most)
     }
 
     /// Whether a limit of an item allows no further copy at a stall.
@@ -89,12 +110,13 @@ impl Yard<'_> {
         limit.left_in(group, self.copies_in(item, level, group)) == Some(0)
     }
 
-    /// What one more copy on a stall costs for being with others, at all levels; none where a limit forbids it.
-    fn surcharge(&self, item: usize, stall: usize) -> Option<i64> {
+    /// What one more copy on a stall costs for being with others, at all levels, of which there are so many in each group; none
+    /// where a limit forbids it.
+    fn surcharge(&self, item: usize, stall: usize, counts: &[Vec<u32>]) -> Option<i64> {
         let mut sum = 0;
-        for (index, level) in self.items[item].levels.iter().enumerate() {
+        for (level, counts) in self.items[item].levels.iter().zip(counts) {
             let group = level.group[stall];
-            let here = self.copies_in(item, index, group);
+            let here = counts[group];
             if level.left_in(group, here) == Some(0) {
                 return None;
             }
@@ -108,16 +130,11 @@ impl Yard<'_> {
         let mut node = Node { spread: Spread::new(copies), parts: Vec::new() };
         let wanted = &self.items[item];
         let Some((first, narrower)) = levels.split_first() else {
-            // Between no levels the limits were looked at, and what they cost is for one copy.
-            let alone = wanted.levels.len() > 1 && wanted.nested().is_none();
             for stall in stalls {
                 let Some(at) = wanted.at[*stall] else { continue };
-                let surcharge =
-                    if alone { self.surcharge(item, *stall).unwrap_or(NEVER) } else { 0 };
                 let cover = Cover::new(self.stock(*stall, item, copies), copies);
                 let cost = |(copies, price): (i64, &i64)| {
-                    let beside = at.saturating_add(surcharge).saturating_mul(copies);
-                    price.saturating_add(beside).min(NEVER)
+                    price.saturating_add(at.saturating_mul(copies)).min(NEVER)
                 };
                 let costs: Vec<i64> = (0..).zip(&cover.price).map(cost).collect();
                 node.spread.add(&costs);

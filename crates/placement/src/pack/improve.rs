@@ -34,6 +34,9 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
     if exact || copies <= 1 || copies > COPIES_MAX || yard.layout.bins.is_empty() {
         return;
     }
+    if yard.unplaced() == copies {
+        return;
+    }
     let mut best = (yard.unplaced(), yard.cost());
     for _ in 0..ROUNDS {
         let before = best;
@@ -56,7 +59,8 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
         }
         attempt(yard, &mut best, |yard| {
             let emptied = 1 + sequence.below(EMPTIED_MAX);
-            let load = empty_some(yard, &mut sequence, emptied);
+            // What fits nowhere does so at most steps: it is tried again now and then.
+            let load = empty_some(yard, &mut sequence, emptied, step % MERGE_EVERY == 0);
             let mut again: Vec<usize> = order.iter().copied().filter(|i| load[*i] > 0).collect();
             match sequence.below(3) {
                 // The largest first, as at the beginning.
@@ -80,16 +84,20 @@ fn attempt(yard: &mut Yard, best: &mut (u64, i64), change: impl FnOnce(&mut Yard
     let before = yard.layout.clone();
     change(yard);
     let now = (yard.unplaced(), yard.cost());
-    if now > *best || yard.is_overbought() || yard.is_overpriced() {
+    if now > *best || yard.is_overbought() || yard.is_overpriced() || yard.is_overfull() {
         yard.layout = before;
     } else {
         *best = now;
     }
 }
 
-/// Empties some machines, and says how many copies of each item were on them. What has no place is tried again with them.
-fn empty_some(yard: &mut Yard, sequence: &mut Sequence, count: usize) -> Vec<u32> {
-    let mut load: Vec<u32> = yard.layout.unplaced.iter_mut().map(std::mem::take).collect();
+/// Empties some machines, and says how many copies of each item were on them, those that have no place among them if all are
+/// wanted.
+fn empty_some(yard: &mut Yard, sequence: &mut Sequence, count: usize, all: bool) -> Vec<u32> {
+    let mut load: Vec<u32> = vec![0; yard.items.len()];
+    if all {
+        load = yard.layout.unplaced.iter_mut().map(std::mem::take).collect();
+    }
     for _ in 0..count {
         let bins = yard.layout.bins.iter().enumerate();
         let loaded: Vec<(usize, usize)> = bins

@@ -72,7 +72,7 @@ pub struct Stall<'a> {
 /// A problem of the packing.
 #[derive(Debug, Clone)]
 pub struct Stalls<'a> {
-    /// All of them.
+    /// All of them, in the order of their cells.
     pub all: Vec<Stall<'a>>,
     /// How many machines may be bought, by cell.
     pub buy_max: Vec<u32>,

@@ -49,7 +49,7 @@ impl Yard<'_> {
     /// nothing else is there.
     pub(crate) fn one_more(&self, item: usize, stall: usize) -> Option<(bool, Use<'_>)> {
         let wanted = &self.items[item];
-        let room = |bin: &&Bin| may_run(wanted, bin) && wanted.request.fits(bin.free);
+        let room = |bin: &&Bin| may_run(wanted, bin) && bin.takes(wanted.request) > 0;
         let bins = self.layout.bins[stall].iter().filter(room);
         let there = bins.map(|bin| {
             let adds = MicroDollars(if bin.is_open() { 0 } else { bin.price / FINE });

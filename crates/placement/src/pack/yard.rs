@@ -9,7 +9,7 @@ use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
 use super::{FINE, Item, Packed, Stall, Stalls, Used, share_of_price};
 use crate::catalogue::{Catalogue, Wanted};
-use crate::place::Room;
+use crate::place::{Room, SLOTS};
 
 /// The machines of a stall, in one order whatever order they came in: those first whose use costs least, and of those the ones
 /// with the least room.
@@ -19,6 +19,7 @@ fn running(stall: &Stall) -> Vec<Bin> {
         machine: Some(*machine),
         price: room.adds.0.saturating_mul(FINE),
         free: room.free,
+        slots: room.slots,
         load: Vec::new(),
     };
     let mut bins: Vec<Bin> = stall.machines.iter().map(bin).collect();
@@ -94,10 +95,11 @@ impl<'a> Yard<'a> {
         self.stalls.buy_max[cell].saturating_sub(self.bought(cell))
     }
 
-    /// How many machines are bought in a cell.
+    /// How many machines are bought in a cell, the stalls of which are next to each other.
     fn bought(&self, cell: usize) -> u32 {
-        let own = |(stall, _): &(&Stall, &Arc<Vec<Bin>>)| stall.cell == cell;
-        let own = self.stalls.all.iter().zip(&self.layout.bins).filter(own);
+        let first = self.stalls.all.partition_point(|stall| stall.cell < cell);
+        let own = self.stalls.all[first..].iter().take_while(|stall| stall.cell == cell);
+        let own = own.zip(&self.layout.bins[first..]);
         let bought = own.map(|(_, bins)| bins.iter().filter(|bin| bin.machine.is_none()).count());
         u32::try_from(bought.sum::<usize>()).unwrap_or(u32::MAX)
     }
@@ -110,6 +112,13 @@ impl<'a> Yard<'a> {
             bought[stall.cell] += u32::try_from(here).unwrap_or(u32::MAX);
         }
         bought.iter().zip(&self.stalls.buy_max).any(|(bought, most)| bought > most)
+    }
+
+    /// Whether more copies are on a machine than it may have: one large machine was bought for many small ones.
+    pub(super) fn is_overfull(&self) -> bool {
+        let count = |bin: &Bin| bin.load.iter().map(|(_, copies)| copies).sum::<u32>();
+        let bins = self.layout.bins.iter().flat_map(|bins| bins.iter());
+        bins.filter(|bin| bin.machine.is_none()).any(|bin| count(bin) > SLOTS)
     }
 
     /// Whether a machine that is bought costs an item more than it may.
@@ -159,7 +168,8 @@ impl<'a> Yard<'a> {
                 return None;
             }
         }
-        request.fits(bin.free).then_some(cost)
+        let copies: u32 = load.iter().map(|(_, copies)| copies).sum();
+        (request.fits(bin.free) && copies <= bin.slots).then_some(cost)
     }
 
     /// Puts these items on a machine.
@@ -175,7 +185,7 @@ impl<'a> Yard<'a> {
         let wanted = &self.items[item];
         let mut stock = Stock::default();
         for (index, bin) in self.layout.bins[stall].iter().enumerate() {
-            let takes = bin.free.holds(wanted.request);
+            let takes = bin.takes(wanted.request);
             if takes == 0 || !suits(wanted, bin, self.items) {
                 continue;
             }
@@ -271,7 +281,7 @@ impl<'a> Yard<'a> {
         let items = self.items;
         let bins = Arc::make_mut(&mut self.layout.bins[stall]);
         for index in taken.idle {
-            let here = left.min(bins[index].free.holds(request));
+            let here = left.min(bins[index].takes(request));
             if here > 0 {
                 bins[index].put(item, request, here);
                 left -= here;
@@ -281,7 +291,7 @@ impl<'a> Yard<'a> {
         let mut open: Vec<(MicroDollars, u32, usize)> = Vec::new();
         let mut last: Option<(*const Offer, MicroDollars)> = None;
         for (index, bin) in bins.iter().enumerate() {
-            let room = bin.free.holds(request);
+            let room = bin.takes(request);
             if left > 0 && room > 0 && bin.is_open() && suits(&items[item], bin, items) {
                 let offer = Arc::as_ptr(&bin.offer);
                 let share = match last {
@@ -327,6 +337,7 @@ impl<'a> Yard<'a> {
         let load = std::mem::take(&mut found.load);
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
         found.free = found.free + sizes.sum();
+        found.slots += load.iter().map(|(_, copies)| copies).sum::<u32>();
         if found.machine.is_none() {
             self.bins_mut(stall).remove(bin);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Source, Verdict, WorkloadSpec};
 
 use super::assess::Assessed;
-use super::stalls::Split;
+use super::stalls::{Split, most_in};
 use super::{Answer, Chosen, Host, Question, Site};
 use crate::pack::{Packing, Use};
 
@@ -59,8 +59,9 @@ impl Seen<'_> {
         let assessed = &self.question.assessed[site];
         let mut here = placements.iter().filter(|chosen| chosen.site == site);
         let count = u32::try_from(here.clone().count()).unwrap_or(u32::MAX);
-        let (quote, verdict) = match here.next() {
-            Some(first) => (Some(first.quote.clone()), Verdict::Chosen(count)),
+        // The dearest: what others are compared with.
+        let (quote, verdict) = match here.next_back() {
+            Some(last) => (Some(last.quote.clone()), Verdict::Chosen(count)),
             None => self.not_chosen(item, site, assessed),
         };
         Candidate {
@@ -110,7 +111,7 @@ impl Seen<'_> {
             let level = self.packing.full_level(item, stall)?;
             let rule = &assessed.workload.rules.spreads[level];
             let name = self.split.name(rule.over, stall, self.sites);
-            let most = rule.most_in(&name, assessed.workload.count);
+            let most = most_in(rule, &name, assessed.workload.count);
             refusal = Some(Refusal::Spread { over: rule.over, most });
         }
         refusal

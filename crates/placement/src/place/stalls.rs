@@ -48,8 +48,10 @@ impl<'a> Split<'a> {
 
     /// The stalls of a site.
     pub(super) fn of(&self, site: usize) -> impl Iterator<Item = usize> {
-        let owners = self.owners.iter().enumerate();
-        owners.filter(move |(_, (owner, _))| *owner == site).map(|(stall, _)| stall)
+        // The stalls of a site are next to each other.
+        let first = self.owners.partition_point(|(owner, _)| *owner < site);
+        let own = self.owners[first..].iter().take_while(move |(owner, _)| *owner == site);
+        own.enumerate().map(move |(index, _)| first + index)
     }
 
     /// What is worth more than a stall's provider.
@@ -76,11 +78,7 @@ impl<'a> Split<'a> {
         }
         let mut most = vec![0; numbers.len()];
         for (name, number) in &numbers {
-            // A target may leave out what only tells zones of several datacenters apart.
-            let short = name.split_once('.').map_or(&**name, |(short, _)| short);
-            let known = spread.targets.contains_key(name);
-            let name = if known || spread.over == Level::Cell { name } else { short };
-            most[*number] = spread.most_in(name, ask.workload.count);
+            most[*number] = most_in(spread, name, ask.workload.count);
         }
         for (index, site) in order.iter().enumerate() {
             for (provider, copies) in ask.standings.get(*site).iter().flat_map(|s| &s.copies) {
@@ -110,6 +108,13 @@ pub(super) fn name(over: Level, site: &Site, provider: Option<&ProviderName>) ->
         Level::Zone => format!("{}.{}", site.zone.as_deref().unwrap_or_default(), site.datacenter),
         Level::Cell => format!("{}.{}", site.cell, site.datacenter),
     }
+}
+
+/// The most of `count` copies that may be together under a name. A target may leave out the datacenter of a zone.
+pub(super) fn most_in(spread: &Spread, name: &str, count: u32) -> u32 {
+    let short = name.rsplit_once('.').map_or(name, |(short, _)| short);
+    let leaves_out = spread.over == Level::Zone && !spread.targets.contains_key(name);
+    spread.most_in(if leaves_out { short } else { name }, count)
 }
 
 fn tells_providers_apart(workload: &WorkloadSpec) -> bool {

@@ -246,6 +246,23 @@ fn as_many_are_placed_as_may_be_paid_for_together() {
     assert_eq!(ask(&Ask { paid, ..Ask::new(&workload, 5) }, &sites).placements.len(), 0);
 }
 
+#[test]
+fn a_machine_has_no_more_instances_than_it_may_however_small_they_are() {
+    let mut workload = workload();
+    workload.request = Resources::new(1, 1);
+    let most = u32::try_from(kato_core::INSTANCES_PER_MACHINE_MAX).unwrap();
+    let solution = solve(&workload, most + 100, &[site("dub", DUBLIN)]);
+    assert_eq!(solution.unplaced, 0);
+    for host in [Host::Bought(0), Host::Bought(1)] {
+        let here = solution.placements.iter().filter(|chosen| chosen.on == host).count();
+        assert!((1..=most as usize).contains(&here), "{host:?} {here}");
+    }
+    let mut full = room(offer("dub", "small", 1, Market::OnDemand));
+    full.slots = 1;
+    let dub = Site { machines: vec![full], machines_to_buy_max: 0, ..site("dub", DUBLIN) };
+    assert_eq!(solve(&workload, 3, &[dub]).placements.len(), 1);
+}
+
 /// Half of the users are near: that is within the bound when half of them count.
 #[test]
 fn a_percentile_leaves_out_who_is_farther() {
@@ -350,7 +367,12 @@ fn the_cells_of_a_datacenter_count_together() {
         let solution = solve(&workload, 8, &sites);
         assert_eq!(solution.placements.len(), placed, "{over} {most:?}");
     }
-    let targets = [("a".to_owned(), 25), ("b".to_owned(), 75)].into();
+    // A zone's name may have dots; with or without the datacenter behind it.
+    let sites = sites.map(|site| match site.zone.as_deref() {
+        Some("b") => Site { zone: Some("rack.b".to_owned()), ..site },
+        _ => site,
+    });
+    let targets = [("a.dub".to_owned(), 25), ("rack.b".to_owned(), 75)].into();
     let rule = Spread { most: None, targets, ..Spread::one_in_each(Level::Zone) };
     workload.rules.spreads = vec![rule];
     let solution = solve(&workload, 8, &sites);
@@ -553,6 +575,7 @@ fn no_more_copies_are_placed_than_a_workload_may_have() {
     free.request = Resources::NONE;
     let mut dub = site("dub", DUBLIN);
     dub.machines = vec![room(offer("dub", "small", 1, Market::OnDemand))];
+    dub.machines[0].slots = u32::MAX;
     let solution = solve(&free, u32::MAX, &[dub]);
     assert_eq!(solution.placements.len(), COUNT_MAX as usize);
     assert_eq!(solution.unplaced, u32::MAX - COUNT_MAX);

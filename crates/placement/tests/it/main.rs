@@ -7,6 +7,7 @@
 mod brute;
 mod catalogue;
 mod constraints;
+mod example;
 mod latency;
 mod optimum;
 mod packing;

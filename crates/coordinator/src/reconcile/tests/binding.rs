@@ -28,7 +28,7 @@ fn a_cell_without_a_fitting_machine_refuses() {
     world.put(&spec("small", "Count=2\nCPU=1500m\nDatacenters=dub\n"));
     let large = spec("large", "CPU=1\nDatacenters=dub\n");
     let plan = world.planner().put(&spec("large", "CPU=100m\nDatacenters=dub\n"));
-    assert_eq!(plan.unplaced, 0);
+    assert_eq!(plan.left, []);
     world.run(plan.put(large, None));
     let commands = decide(&world.state, &name("dub"));
     let [Command::Refuse { instance: refused, retry_after_ms, .. }] = commands.as_slice() else {

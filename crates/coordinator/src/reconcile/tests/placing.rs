@@ -336,3 +336,88 @@ fn an_older_mesh_waits_with_what_would_share() {
     let placed = |id: &str| world.state.instances[&instance(id)].placement.is_some();
     assert_eq!(["web@1", "web@2", "web@3"].map(placed), [true, false, false]);
 }
+
+/// What fits nowhere keeps nobody waiting, however much of it there is; and its turn comes.
+#[test]
+fn what_fits_nowhere_keeps_nobody_waiting() {
+    let mut world = World::new();
+    world.put(&spec("aaa", "Count=400\nCPU=2\nDatacenters=ewr\n"));
+    for _ in 0..4 {
+        for command in decided(&world) {
+            world.run(command);
+        }
+    }
+    let known = world.state.instances.values().filter(|found| found.unplaceable.is_some()).count();
+    assert_eq!(known, 398, "two machines take one each");
+    let late = spec("zzz", "Datacenters=dub\n");
+    let mut plan = world.planner().put(&late);
+    plan.targets.clear();
+    world.run(plan.put(std::sync::Arc::clone(&late), None));
+    let commands = decided(&world);
+    assert!(
+        matches!(commands.as_slice(), [Command::Place(place)] if place.workload.as_str() == "zzz"),
+        "{commands:?}"
+    );
+    // Room for the last of all: it is found within as many turns as there are groups of those that wait.
+    world.run(Command::DeleteWorkload { name: "zzz".parse().unwrap(), expected: None });
+    let mut third = world.state.machines[&super::fixture::machine("ewr", 1)].spec.clone();
+    third.id = super::fixture::machine("ewr", 3);
+    world.run(Command::JoinMachine(third));
+    let placed = (0..400).any(|_| {
+        world.state.time.0 += 1_000;
+        decided(&world).iter().any(|command| matches!(command, Command::Place(_)))
+    });
+    assert!(placed);
+}
+
+/// It is said again only when it is for another reason: not because a machine has a little more or less room.
+#[test]
+fn the_same_reason_is_said_once() {
+    let mut world = World::new();
+    world.put(&spec("full", "Count=2\nCPU=1\nDatacenters=dub\n"));
+    world.put(&spec("web", "CPU=2\nDatacenters=dub\n"));
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert!(world.state.instances[&instance("web@1")].unplaceable.is_some());
+    world.put(&spec("more", "CPU=500m\nDatacenters=dub\n"));
+    assert_eq!(decided(&world), vec![]);
+}
+
+/// Two that must be apart do not roll to one place in one pass, each seeing the other where it was.
+#[test]
+fn what_must_be_apart_does_not_roll_in_one_pass() {
+    let mut world = World::new();
+    world.put(&spec("a", "Datacenters=ewr\nApart=b\n"));
+    world.put(&spec("b", "Datacenters=sin\n"));
+    world.put(&spec("a", "Near=53,-6\nApart=b\n"));
+    world.put(&spec("b", "Near=53,-6\n"));
+    for _ in 0..3 {
+        for command in decided(&world) {
+            world.run(command);
+        }
+        world.bind();
+    }
+    assert_ne!(world.site_of("a@1"), world.site_of("b@1"));
+}
+
+/// A cell that refused one copy may take the others, which are asked for first.
+#[test]
+fn a_refusal_of_one_keeps_the_others_from_nowhere() {
+    let mut world = World::new();
+    let web = spec("web", "Count=2\nNear=53,-6\n");
+    let mut plan = world.planner().put(&web);
+    plan.targets.truncate(1);
+    world.run(plan.put(std::sync::Arc::clone(&web), None));
+    let epoch = world.state.instances[&instance("web@1")].epoch().unwrap();
+    let refuse = Command::Refuse { instance: instance("web@1"), epoch, retry_after_ms: 30_000 };
+    world.run(refuse);
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(world.site_of("web@2").unwrap(), "dub");
+    for command in decided(&world) {
+        world.run(command);
+    }
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+}

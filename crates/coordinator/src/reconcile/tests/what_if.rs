@@ -90,5 +90,23 @@ fn dearer_machines_are_left_where_that_pays() {
     };
     assert_eq!(moves(&ask(&world, &dearer(1))), []);
     let moved = ("web".to_owned(), 1, "dub".to_owned(), "ewr".to_owned());
-    assert_eq!(moves(&ask(&world, &dearer(100))), [moved]);
+    let outcome = ask(&world, &dearer(100));
+    assert_eq!(moves(&outcome), [moved]);
+    // The machine that is left costs twice what it did.
+    assert_eq!((outcome.adds.0, outcome.saves.0), (0, 214_000));
+}
+
+/// Copies are alike: that two might change places is no move.
+#[test]
+fn copies_that_might_change_places_stay() {
+    let mut world = World::new();
+    world.put(&spec("web", "Count=2\nSpread=datacenter\nDatacenters=ewr dub\nNear=40.7,-74\n"));
+    let dearer = Hypothesis {
+        prices: vec![PriceChange { provider: "ec2".parse().unwrap(), region: None, percent: 5 }],
+        ..Hypothesis::default()
+    };
+    assert_eq!(moves(&ask(&world, &dearer)), []);
+    // The other way round.
+    world.put(&spec("db", "Count=2\nSpread=datacenter\nDatacenters=ewr dub\nNear=53,-6\n"));
+    assert_eq!(moves(&ask(&world, &dearer)), []);
 }
