@@ -57,6 +57,7 @@ impl Cover {
     pub(super) fn new(stock: Stock, copies: u32) -> Self {
         let most = copies as usize;
         let buying = Buying::new(&stock, most);
+        let sizes = stock.on_sale.len();
         let idle = worth_a_look(stock.idle, copies);
         let mut used = Vec::with_capacity(idle.len());
         let mut by_idle = vec![NEVER; most + 1];
@@ -76,8 +77,8 @@ impl Cover {
         for c in open + 1..=most {
             let needed = c - open;
             // The first of equals: as many as can be on what is there.
-            let both = |b: usize| (buying.price[b] + by_idle[needed - b], b);
-            let (least, b) = (0..=needed).map(both).min().unwrap_or((NEVER, 0));
+            let both = |b: usize| (buying.price[b] + by_idle[needed.saturating_sub(b)], b);
+            let (least, b) = (0..=needed.max(sizes.min(c))).map(both).min().unwrap_or((NEVER, 0));
             (price[c], bought[c]) = (least.min(NEVER), b);
         }
         Self { price, open, idle, used, bought, buying }
@@ -86,7 +87,7 @@ impl Cover {
     /// What gives room for so many.
     pub(super) fn taken(&self, copies: usize) -> Taken {
         let bought = self.bought[copies];
-        let mut left = copies.saturating_sub(self.open) - bought;
+        let mut left = copies.saturating_sub(self.open).saturating_sub(bought);
         let mut taken = Taken { idle: Vec::new(), bought: self.buying.sizes(bought) };
         for (machine, used) in self.idle.iter().zip(&self.used).rev() {
             if used[left] {

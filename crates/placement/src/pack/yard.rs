@@ -203,7 +203,9 @@ impl<'a> Yard<'a> {
                 let dear = most.is_some_and(|most| price > most.saturating_mul(copies.into()));
                 Some(if dear { NEVER } else { price })
             };
-            stock.on_sale = (1..=most - stock.open).map_while(price).collect();
+            // Who may not pay for a machine alone may for one that others are on, though there is room for them elsewhere.
+            let sizes = if wanted.price_max.is_some() { most } else { most - stock.open };
+            stock.on_sale = (1..=sizes).map_while(price).collect();
         }
         stock
     }
