@@ -5,7 +5,7 @@ mod sites;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kato_core::version::WITH_SHARES;
+use kato_core::version::WITH_PLACEMENT;
 use kato_core::{
     Batch, CellId, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars,
     Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict,
@@ -131,7 +131,7 @@ impl Planner<'_> {
     /// The plan in terms that the mesh's version has: what it has not is left for when the machine that would be shared
     /// has joined, or the mesh is raised.
     fn as_of_version(&self, mut plan: Plan) -> Plan {
-        if self.state.version >= WITH_SHARES {
+        if self.state.version >= WITH_PLACEMENT {
             return plan;
         }
         let as_before = |quote: &mut Quote| *quote = quote.clone().plain();
@@ -156,7 +156,7 @@ impl Planner<'_> {
 /// Turns answers into targets, one after the other.
 struct Targets<'a> {
     state: &'a State,
-    sites: &'a Sites,
+    sites: &'a Sites<'a>,
     /// For each machine that is bought, the instance whose order it is.
     owners: BTreeMap<usize, InstanceId>,
 }

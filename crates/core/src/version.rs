@@ -7,7 +7,7 @@ use crate::{Batch, Command, Decision, Target, Verdict};
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_SHARES;
+pub const NEWEST: u32 = WITH_PLACEMENT;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
@@ -16,7 +16,7 @@ pub const WITH_DELEGATION: u32 = 5;
 pub const WITH_RESTORE: u32 = 6;
 /// The version that machines came with which are on order for several instances, decisions about cells that say what
 /// a copy adds to what is paid, rules of workloads, and what cells and datacenters are labelled with.
-pub const WITH_SHARES: u32 = 7;
+pub const WITH_PLACEMENT: u32 = 7;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -37,13 +37,13 @@ impl Command {
             | Self::FailOrder { .. } => FIRST,
             Self::RegisterDatacenter(spec) => {
                 if spec.is_newer() {
-                    WITH_SHARES
+                    WITH_PLACEMENT
                 } else {
                     FIRST
                 }
             }
             Self::PutWorkload(put) => {
-                let rules = if put.spec.rules.is_newer() { WITH_SHARES } else { FIRST };
+                let rules = if put.spec.rules.is_newer() { WITH_PLACEMENT } else { FIRST };
                 rules.max(since(&put.decision, &put.targets))
             }
             Self::Place(place) => since(&place.decision, &place.targets),
@@ -76,7 +76,7 @@ fn since(decision: &Decision, targets: &[Target]) -> u32 {
         Verdict::Refused(refusal) => refusal.is_newer(),
         _ => false,
     });
-    if cells || marginal || shared || refused { WITH_SHARES } else { FIRST }
+    if cells || marginal || shared || refused { WITH_PLACEMENT } else { FIRST }
 }
 
 impl Batch {

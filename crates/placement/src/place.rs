@@ -20,7 +20,7 @@ use kato_core::{
 };
 
 use crate::catalogue::{Catalogue, Wanted};
-use crate::pack::{self, FINE, Item};
+use crate::pack::{FINE, Item};
 use assess::Assessed;
 use stalls::Split;
 
@@ -178,20 +178,6 @@ pub enum Host {
 /// Places what the problem asks for with the offers of `catalogue`. The same problem gives the same solution, in
 /// whatever order its workloads, cells, machines and offers come.
 pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
-    let mut copies: Vec<u32> = problem.asks.iter().map(|ask| ask.copies.min(COUNT_MAX)).collect();
-    let mut solution = place_so_many(problem, catalogue, &copies);
-    // Fewer copies share fewer machines, and each may cost more: what is left may have to become fewer again.
-    let mut cuts = 0;
-    while budget::cut(problem, &mut copies, &solution, cuts) {
-        solution = place_so_many(problem, catalogue, &copies);
-        cuts += 1;
-    }
-    budget::explain(problem, &copies, &mut solution);
-    solution
-}
-
-/// Places so many copies of each ask.
-fn place_so_many(problem: &Problem, catalogue: &Catalogue, copies: &[u32]) -> Solution {
     let mut order: Vec<usize> = (0..problem.sites.len()).collect();
     order.sort_by_key(|site| (&problem.sites[*site].datacenter, &problem.sites[*site].cell));
     let sites: Vec<&Site> = order.iter().map(|site| &problem.sites[*site]).collect();
@@ -200,36 +186,32 @@ fn place_so_many(problem: &Problem, catalogue: &Catalogue, copies: &[u32]) -> So
     asks.sort_by_key(|ask| &problem.asks[*ask].workload.name);
     let mut questions: Vec<Question> = Vec::with_capacity(asks.len());
     let mut items: Vec<Item> = Vec::with_capacity(asks.len());
-    for ask in asks {
-        let (asked, now) = (&problem.asks[ask], problem.now);
-        let wanted = Wanted::by(asked.workload, now);
-        let assessed = assess::assess(asked, &wanted, &order, &sites);
-        let question = Question { ask, now, assessed };
-        let mut item = item(asked, wanted, &question.assessed, &split, (&order, &sites));
-        item.copies = copies[ask];
-        items.push(item);
-        questions.push(question);
+    for index in asks {
+        let (ask, now) = (&problem.asks[index], problem.now);
+        let wanted = Wanted::by(ask.workload, now);
+        let assessed = assess::assess(ask, &wanted, &order, &sites);
+        items.push(item(ask, wanted, &assessed, &split, (&order, &sites)));
+        questions.push(Question { index, ask, now, assessed });
     }
-    let packing = pack::solve(&items, &split.stalls, catalogue);
+    let packing = budget::pack(&questions, &mut items, &split, catalogue);
     let uses = packing.uses();
     let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(questions.len());
-    for (index, question) in questions.iter().enumerate() {
+    for (item, question) in questions.iter().enumerate() {
         let seen = answer::Seen { packing: &packing, split: &split, sites: &sites, question };
-        let mut answer = seen.answer(index, &uses[index]);
-        let placed = u32::try_from(answer.placements.len()).unwrap_or(u32::MAX);
-        answer.unplaced = problem.asks[question.ask].copies.saturating_sub(placed);
+        let mut answer = seen.answer(item, &uses[item]);
         for chosen in &mut answer.placements {
             chosen.site = order[chosen.site];
         }
-        answers.push((question.ask, answer));
+        answers.push((question.index, answer));
     }
-    answers.sort_unstable_by_key(|(ask, _)| *ask);
+    answers.sort_unstable_by_key(|(index, _)| *index);
     Solution { answers: answers.into_iter().map(|(_, answer)| answer).collect() }
 }
 
-/// An ask by its place in the problem, and what is known of the cells for it.
+/// An ask, with its place in the problem, and what is known of the cells for it.
 struct Question<'a> {
-    ask: usize,
+    index: usize,
+    ask: &'a Ask<'a>,
     now: Timestamp,
     assessed: Vec<Assessed<'a>>,
 }

@@ -1,10 +1,10 @@
 //! What every cell has to offer to instances that are to be placed: its machines, those on order, and what is free on them
 //! once these instances have left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kato_core::version::WITH_SHARES;
+use kato_core::version::WITH_PLACEMENT;
 use kato_core::{
     Cell, CellId, Datacenter, Health, INSTANCES_PER_MACHINE_MAX, Instance, InstanceId, Machine,
     MachineId, MicroDollars, Neighbour, OrderId, Placement, Resources, State, Timestamp,
@@ -15,71 +15,90 @@ use kato_placement::{Ask, Room, Site, Standing};
 use super::{Need, Planner};
 
 /// The cells as placement sees them, and what stands behind them.
-pub(super) struct Sites {
+pub(super) struct Sites<'a> {
     pub(super) all: Vec<Site>,
     /// Their names, in the same order.
     pub(super) cells: Vec<CellId>,
     /// By site, for each of its machines that is on order: an instance that it is on order for.
     orders: Vec<BTreeMap<usize, InstanceId>>,
-    /// How each need stands with the sites, in the order of needs.
-    standings: BTreeMap<WorkloadName, Vec<Standing>>,
-    /// By need: what its instances cost that stay.
-    paid: BTreeMap<WorkloadName, MicroDollars>,
-    /// By need: whom it must be with or apart from, and where those are.
-    neighbours: BTreeMap<WorkloadName, Vec<(Neighbour, BTreeSet<usize>)>>,
+    state: &'a State,
+    now: Timestamp,
+    moving: Moving<'a>,
 }
 
-impl Sites {
-    pub(super) fn new(planner: &Planner, needs: &[Need]) -> Self {
-        let moving = Moving::new(planner.state, needs);
-        let mut found = Self {
-            all: Vec::new(),
-            cells: Vec::new(),
-            orders: Vec::new(),
-            standings: BTreeMap::new(),
-            paid: BTreeMap::new(),
-            neighbours: BTreeMap::new(),
-        };
-        for (id, ledger) in &planner.state.cells {
-            if planner.state.version < WITH_SHARES && has_earlier(planner.state, id) {
+impl<'a> Sites<'a> {
+    pub(super) fn new(planner: &Planner<'a>, needs: &'a [Need]) -> Self {
+        let (state, now) = (planner.state, planner.now);
+        let moving = Moving::new(state, needs);
+        let (mut all, mut cells, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, ledger) in &state.cells {
+            if state.version < WITH_PLACEMENT && has_earlier(state, id) {
                 continue;
             }
-            let Some(datacenter) = planner.state.datacenters.get(&id.datacenter) else { continue };
-            let (site, orders) = site(planner, &moving, datacenter, (id, ledger));
-            found.all.push(site);
-            found.orders.push(orders);
-            found.cells.push(id.clone());
+            let Some(datacenter) = state.datacenters.get(&id.datacenter) else { continue };
+            let (site, ordered) = site(planner, &moving, datacenter, (id, ledger));
+            all.push(site);
+            orders.push(ordered);
+            cells.push(id.clone());
         }
-        for need in needs {
-            let standings = standings(planner.state, planner.now, need, &found.cells);
-            found.standings.insert(need.spec.name.clone(), standings);
-            let staying = planner.state.instances_of(&need.spec.name);
-            let staying = staying.filter(|instance| !moving.contains(&instance.id));
-            let placements = staying.filter_map(|instance| instance.placement.as_ref());
-            let paid = placements.map(|placement| placement.quote.price_micros_per_hour).sum();
-            found.paid.insert(need.spec.name.clone(), paid);
-            let neighbours = neighbours(planner.state, need.spec).into_iter().map(|neighbour| {
-                let there = places(planner.state, &moving, &neighbour.workload, &found.cells);
-                (neighbour, there)
-            });
-            let neighbours = neighbours.collect();
-            found.neighbours.insert(need.spec.name.clone(), neighbours);
-        }
-        found
+        Self { all, cells, orders, state, now, moving }
     }
 
     /// The question that a need is.
-    pub(super) fn ask<'a>(&self, need: &'a Need) -> Ask<'a> {
-        let copies = u32::try_from(need.numbers.len()).unwrap_or(u32::MAX);
-        let standings = self.standings.get(&need.spec.name).cloned().unwrap_or_default();
-        let neighbours = self.neighbours.get(&need.spec.name).cloned().unwrap_or_default();
-        let paid = self.paid.get(&need.spec.name).copied().unwrap_or_default();
-        Ask { workload: need.spec, copies, standings, paid, neighbours }
+    pub(super) fn ask<'n>(&self, need: &'n Need) -> Ask<'n> {
+        let name = &need.spec.name;
+        let with_place = |neighbour: Neighbour| {
+            let there = self.staying(&neighbour.workload).filter_map(|p| self.site_of(&p.cell));
+            let there = there.collect();
+            (neighbour, there)
+        };
+        Ask {
+            workload: need.spec,
+            copies: u32::try_from(need.numbers.len()).unwrap_or(u32::MAX),
+            standings: self.standings(name),
+            paid: self.staying(name).map(|placement| placement.quote.price_micros_per_hour).sum(),
+            neighbours: neighbours(self.state, need.spec).into_iter().map(with_place).collect(),
+        }
     }
 
     /// Whom one of a site's machines is on order for, if it is.
     pub(super) fn ordered_for(&self, site: usize, machine: usize) -> Option<&InstanceId> {
         self.orders[site].get(&machine)
+    }
+
+    fn site_of(&self, cell: &CellId) -> Option<usize> {
+        self.cells.binary_search(cell).ok()
+    }
+
+    /// The places of a workload's instances that stay where they are.
+    fn staying(&self, workload: &WorkloadName) -> impl Iterator<Item = &Placement> {
+        let own = self.state.instances_of(workload);
+        let staying = own.filter(|instance| !self.moving.contains(&instance.id));
+        staying.filter_map(|instance| instance.placement.as_ref())
+    }
+
+    /// How a workload stands with each of the cells.
+    fn standings(&self, workload: &WorkloadName) -> Vec<Standing> {
+        let mut standings = vec![Standing::default(); self.cells.len()];
+        for placement in self.staying(workload) {
+            let Some(site) = self.site_of(&placement.cell) else { continue };
+            let machine = placement.machine.as_ref().and_then(|id| self.state.machines.get(id));
+            let offer = machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer);
+            *standings[site].copies.entry(offer.provider.clone()).or_default() += 1;
+        }
+        let own = self.state.instances_of(workload);
+        for instance in own.filter(|instance| self.moving.contains(&instance.id)) {
+            let placement = instance.placement.as_ref();
+            if let Some(site) = placement.and_then(|placement| self.site_of(&placement.cell)) {
+                standings[site].home |= stays(self.state, instance);
+            }
+            // Cells that found no machine for it, a moment ago.
+            let refused = instance.refusals.iter().filter(|(_, until)| **until > self.now);
+            for site in refused.filter_map(|(cell, _)| self.site_of(cell)) {
+                standings[site].refused = true;
+            }
+        }
+        standings
     }
 }
 
@@ -92,14 +111,14 @@ fn has_earlier(state: &State, id: &CellId) -> bool {
 /// The instances that are to be placed.
 struct Moving<'a> {
     numbers: BTreeMap<&'a WorkloadName, &'a [u32]>,
-    /// What they leave on machines.
-    leaving: BTreeMap<&'a MachineId, Resources>,
+    /// What they leave on machines, and how many of them do.
+    leaving: BTreeMap<&'a MachineId, (Resources, usize)>,
 }
 
 impl<'a> Moving<'a> {
     fn new(state: &'a State, needs: &'a [Need]) -> Self {
         let numbers = needs.iter().map(|need| (&need.spec.name, &*need.numbers)).collect();
-        let mut leaving: BTreeMap<&MachineId, Resources> = BTreeMap::new();
+        let mut leaving: BTreeMap<&MachineId, (Resources, usize)> = BTreeMap::new();
         for need in needs {
             for number in &need.numbers {
                 let id = InstanceId::new(need.spec.name.clone(), *number);
@@ -107,8 +126,8 @@ impl<'a> Moving<'a> {
                 if let Some((machine, request)) =
                     placement.and_then(|p| Some((p.machine.as_ref()?, p.request)))
                 {
-                    let sum = leaving.entry(machine).or_default();
-                    *sum = *sum + request;
+                    let (sum, count) = leaving.entry(machine).or_default();
+                    (*sum, *count) = (*sum + request, *count + 1);
                 }
             }
         }
@@ -141,8 +160,8 @@ fn site(
     site.available = datacenter.health == Health::Up && !planner.silent.contains(name);
     let (mut waiting, ordered) = waiting(state, moving, ledger);
     for machine in ledger.machines.iter().filter_map(|id| state.machines.get(id)) {
-        if machine.suspended.is_none() && machine.bound.len() < INSTANCES_PER_MACHINE_MAX {
-            site.machines.push(room(machine, moving, &mut waiting));
+        if machine.suspended.is_none() {
+            site.machines.extend(room(machine, moving, &mut waiting));
         }
     }
     if datacenter.served_by() != name {
@@ -150,7 +169,7 @@ fn site(
         return (site, BTreeMap::new());
     }
     let mut orders = BTreeMap::new();
-    if state.version >= WITH_SHARES {
+    if state.version >= WITH_PLACEMENT {
         for (order, (request, instance)) in ordered {
             let Some(order) = state.orders.get(&order) else { continue };
             orders.insert(site.machines.len(), instance.clone());
@@ -166,9 +185,13 @@ fn site(
 }
 
 /// What is free on a machine, once those have left that are to be placed, and once those are on it that wait for one: they
-/// are counted against the machines one after the other.
-fn room(machine: &Machine, moving: &Moving, waiting: &mut Resources) -> Room {
-    let leaving = moving.leaving.get(&machine.spec.id).copied().unwrap_or_default();
+/// are counted against the machines one after the other. None where it may have no further instance.
+fn room(machine: &Machine, moving: &Moving, waiting: &mut Resources) -> Option<Room> {
+    let (leaving, count) = moving.leaving.get(&machine.spec.id).copied().unwrap_or_default();
+    let slots = (INSTANCES_PER_MACHINE_MAX + count).saturating_sub(machine.bound.len());
+    if slots == 0 {
+        return None;
+    }
     let free = machine.free() + leaving;
     let left = free.saturating_sub(*waiting);
     *waiting = waiting.saturating_sub(free);
@@ -177,8 +200,7 @@ fn room(machine: &Machine, moving: &Moving, waiting: &mut Resources) -> Room {
     let paid = stays || machine.spec.order.is_none();
     let offer = Arc::clone(&machine.spec.offer);
     let adds = if paid { MicroDollars::ZERO } else { offer.price_micros_per_hour };
-    let slots = INSTANCES_PER_MACHINE_MAX.saturating_sub(machine.bound.len());
-    Room { offer, free: left, adds, slots: u32::try_from(slots).unwrap_or(u32::MAX) }
+    Some(Room { offer, free: left, adds, slots: u32::try_from(slots).unwrap_or(u32::MAX) })
 }
 
 /// What waits for one of a cell's machines beside what is to be placed; and for each machine that is on order what waits for
@@ -222,47 +244,6 @@ pub(super) fn neighbours(state: &State, spec: &WorkloadSpec) -> Vec<Neighbour> {
         );
     }
     all
-}
-
-/// The cells that have a copy of a workload which stays.
-fn places(
-    state: &State,
-    moving: &Moving,
-    workload: &WorkloadName,
-    cells: &[CellId],
-) -> BTreeSet<usize> {
-    let staying = state.instances_of(workload).filter(|instance| !moving.contains(&instance.id));
-    let placements = staying.filter_map(|instance| instance.placement.as_ref());
-    placements.filter_map(|placement| cells.binary_search(&placement.cell).ok()).collect()
-}
-
-/// How a workload stands with each of the cells.
-fn standings(state: &State, now: Timestamp, need: &Need, cells: &[CellId]) -> Vec<Standing> {
-    let mut standings = vec![Standing::default(); cells.len()];
-    let of = |cell: &CellId| cells.binary_search(cell).ok();
-    for instance in state.instances_of(&need.spec.name) {
-        let moves = need.numbers.binary_search(&instance.id.number).is_ok();
-        let placement = instance.placement.as_ref();
-        let here = placement.and_then(|placement| Some((of(&placement.cell)?, placement)));
-        if let Some((site, placement)) = here {
-            let standing = &mut standings[site];
-            if moves {
-                standing.home |= stays(state, instance);
-            } else {
-                let machine = placement.machine.as_ref().and_then(|id| state.machines.get(id));
-                let offer = machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer);
-                let provider = offer.provider.clone();
-                *standing.copies.entry(provider).or_default() += 1;
-            }
-        }
-        // A cell that found no machine for one of them, a moment ago.
-        for (cell, until) in instance.refusals.iter().filter(|_| moves) {
-            if let Some(site) = of(cell).filter(|_| *until > now) {
-                standings[site].refused = true;
-            }
-        }
-    }
-    standings
 }
 
 /// Whether an instance has something to lose by moving: it is where it would be started anew otherwise.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::version::WITH_SHARES;
+use kato_core::version::WITH_PLACEMENT;
 use kato_core::{Command, Settings, State};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ pub(super) async fn run(context: Context, config: Config, shutdown: Cancellation
 /// The command that makes the mesh's description of the datacenter the configuration's, if it is not.
 fn describe(state: &State, config: &Config) -> Option<Command> {
     let mut own = config.datacenter.clone();
-    if state.version < WITH_SHARES {
+    if state.version < WITH_PLACEMENT {
         // Said in full once the mesh is raised: until then it has no word for the rest.
         own = own.plain();
     }

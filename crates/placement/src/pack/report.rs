@@ -45,6 +45,11 @@ impl Yard<'_> {
         uses
     }
 
+    /// How many copies of an item were to be packed.
+    pub(crate) fn copies(&self, item: usize) -> u32 {
+        self.items[item].copies
+    }
+
     /// What another copy of an item would be on at a stall, and for how much; and whether that is more than it may cost, where
     /// nothing else is there.
     pub(crate) fn one_more(&self, item: usize, stall: usize) -> Option<(bool, Use<'_>)> {

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Source, Verdict, WorkloadSpec};
+use kato_core::{Candidate, Decision, Quote, Refusal, Source, Verdict};
 
 use super::assess::Assessed;
 use super::stalls::{Split, most_in};
-use super::{Answer, Chosen, Host, Question, Site};
+use super::{Answer, Chosen, Host, Question, Site, budget};
 use crate::pack::{Packing, Use};
 
 /// What an answer is made from.
@@ -19,7 +19,7 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The answer for an item and what its copies are on; how many have no place is left to the caller.
+    /// The answer for an item and what its copies are on.
     pub(super) fn answer(&self, item: usize, uses: &[Use]) -> Answer {
         let mut placements = self.placements(uses);
         placements.sort_by(|a, b| {
@@ -32,15 +32,27 @@ impl Seen<'_> {
         let sites = 0..self.question.assessed.len();
         let mut candidates: Vec<Candidate> =
             sites.map(|site| self.candidate(item, site, &placements)).collect();
+        self.refuse_over_budget(item, &placements, &mut candidates);
         // Stable: those that are equal stay in the order of their names.
         candidates.sort_by(compare);
-        let latency_price_micros_per_ms_hour = match self.question.assessed.first() {
-            Some(assessed) => assessed.workload.latency_price_micros_per_ms_hour,
-            None => MicroDollars::ZERO,
-        };
-        let at = self.question.now;
-        let decision = Decision { at, latency_price_micros_per_ms_hour, candidates };
-        Answer { decision, placements, unplaced: 0 }
+        let Question { ask, now, .. } = self.question;
+        let latency_price_micros_per_ms_hour = ask.workload.latency_price_micros_per_ms_hour;
+        let decision = Decision { at: *now, latency_price_micros_per_ms_hour, candidates };
+        let placed = u32::try_from(placements.len()).unwrap_or(u32::MAX);
+        Answer { decision, placements, unplaced: ask.copies.saturating_sub(placed) }
+    }
+
+    /// Refuses what would do, where it would be too much together with what was placed.
+    fn refuse_over_budget(&self, item: usize, placed: &[Chosen], candidates: &mut [Candidate]) {
+        let sum = placed.iter().map(|chosen| chosen.quote.price_micros_per_hour).sum();
+        let packed = self.packing.copies(item);
+        for candidate in candidates.iter_mut().filter(|c| c.verdict == Verdict::Costlier) {
+            let Some(quote) = &candidate.quote else { continue };
+            let another = quote.price_micros_per_hour;
+            if let Some(refusal) = budget::refusal(self.question.ask, packed, sum, another) {
+                candidate.verdict = Verdict::Refused(refusal);
+            }
+        }
     }
 
     /// The copies of the item, each with its place.
@@ -86,13 +98,14 @@ impl Seen<'_> {
         }
         let ones = self.split.of(site).filter_map(|stall| self.packing.one_more(item, stall));
         let one = ones.min_by_key(|(dear, used)| {
-            (*dear, used.adds + self.split.preference(assessed.workload, used.stall))
+            (*dear, used.adds + self.split.preference(self.question.ask.workload, used.stall))
         });
         let one = one.map(|(_, used)| used);
-        let max = assessed.workload.price_micros_per_hour_max;
-        let refusal = assessed.refusal.clone().or_else(|| self.together(item, site, assessed));
+        let workload = self.question.ask.workload;
+        let max = workload.price_micros_per_hour_max;
+        let refusal = assessed.refusal.clone().or_else(|| self.together(item, site));
         let refusal = refusal.or_else(|| match (&one, max) {
-            (None, _) => Some(self.why_none(item, site, assessed.workload)),
+            (None, _) => Some(self.why_none(item, site)),
             (Some(one), Some(max)) if one.price > max => Some(Refusal::TooExpensive {
                 price_micros_per_hour: one.price,
                 max_micros_per_hour: max,
@@ -105,20 +118,22 @@ impl Seen<'_> {
     }
 
     /// The limit on what is together that is reached wherever a copy might be in a cell.
-    fn together(&self, item: usize, site: usize, assessed: &Assessed) -> Option<Refusal> {
+    fn together(&self, item: usize, site: usize) -> Option<Refusal> {
+        let workload = self.question.ask.workload;
         let mut refusal = None;
         for stall in self.split.of(site) {
             let level = self.packing.full_level(item, stall)?;
-            let rule = &assessed.workload.rules.spreads[level];
+            let rule = &workload.rules.spreads[level];
             let name = self.split.name(rule.over, stall, self.sites);
-            let most = most_in(rule, &name, assessed.workload.count);
+            let most = most_in(rule, &name, workload.count);
             refusal = Some(Refusal::Spread { over: rule.over, most });
         }
         refusal
     }
 
     /// Why no machine of a cell takes another copy at any price.
-    fn why_none(&self, item: usize, site: usize, workload: &WorkloadSpec) -> Refusal {
+    fn why_none(&self, item: usize, site: usize) -> Refusal {
+        let workload = self.question.ask.workload;
         let mut stalls = self.split.of(site);
         if let Some(newest) = stalls.find_map(|stall| self.packing.stale(item, stall))
             && let Some(age_s_max) = workload.rules.price_age_s_max
@@ -143,7 +158,8 @@ impl Seen<'_> {
     fn quote(&self, used: &Use) -> Quote {
         let (site, _) = self.split.owners[used.stall];
         let assessed = &self.question.assessed[site];
-        let preference = assessed.preference + self.split.preference(assessed.workload, used.stall);
+        let preference =
+            assessed.preference + self.split.preference(self.question.ask.workload, used.stall);
         Quote {
             offer: Arc::clone(used.offer),
             source: if used.machine.is_some() { Source::Running } else { Source::Buy },

@@ -17,7 +17,6 @@ const MOVE: MicroDollars = MicroDollars(417);
 /// A cell with what is known about it.
 pub(super) struct Assessed<'a> {
     pub(super) site: &'a Site,
-    pub(super) workload: &'a WorkloadSpec,
     /// Whether its datacenter has other cells.
     pub(super) one_of_several: bool,
     pub(super) latency: Option<Latency>,
@@ -76,7 +75,6 @@ pub(super) fn assess<'a>(
         let price = workload.latency_price_micros_per_ms_hour;
         Assessed {
             site,
-            workload,
             one_of_several: is_one_of_several(sites, at),
             latency,
             latency_price: latency.map_or(MicroDollars::ZERO, |latency| latency.price(price)),

@@ -1,62 +1,74 @@
 //! `MaxTotalPrice=`: as many copies of a workload as may be paid for together.
 
-use kato_core::{MicroDollars, Refusal, Verdict};
+use kato_core::{COUNT_MAX, MicroDollars, Refusal};
 
-use super::{Answer, Ask, Problem, Solution};
+use super::stalls::Split;
+use super::{Ask, Question};
+use crate::catalogue::Catalogue;
+use crate::pack::{self, Item, Packing, Use};
 
 /// Cuts to what was affordable a moment ago.
 const CUTS_MAX: u32 = 8;
 
-/// What is left for the copies of an ask, beside those that stay; none where there is no limit.
-fn left(ask: &Ask) -> Option<MicroDollars> {
-    let most = ask.workload.rules.total_micros_per_hour_max?;
-    Some(MicroDollars((most - ask.paid).0.max(0)))
-}
-
-fn price(answer: &Answer) -> MicroDollars {
-    answer.placements.iter().map(|chosen| chosen.quote.price_micros_per_hour).sum()
-}
-
-/// Lets asks that cost too much have fewer copies, and says whether there were any: the dearest ones are left out.
-pub(super) fn cut(problem: &Problem, copies: &mut [u32], solution: &Solution, cuts: u32) -> bool {
-    let mut any = false;
-    for ((ask, copies), answer) in problem.asks.iter().zip(copies).zip(&solution.answers) {
-        let Some(left) = left(ask).filter(|left| price(answer) > *left) else { continue };
-        let mut prices: Vec<MicroDollars> =
-            answer.placements.iter().map(|chosen| chosen.quote.price_micros_per_hour).collect();
-        prices.sort_unstable();
-        let mut sum = MicroDollars::ZERO;
-        let affordable = prices.iter().take_while(|price| {
-            sum = sum + **price;
-            sum <= left
-        });
-        let affordable = u32::try_from(affordable.count()).unwrap_or(*copies);
-        // Who is still too dear after several cuts is cut to half, so that there is an end.
-        *copies = if cuts < CUTS_MAX { affordable } else { affordable / 2 };
-        any = true;
-    }
-    any
-}
-
-/// Says of what would do but was not taken that it costs too much.
-pub(super) fn explain(problem: &Problem, copies: &[u32], solution: &mut Solution) {
-    for ((ask, copies), answer) in problem.asks.iter().zip(copies).zip(&mut solution.answers) {
-        let Some(max_micros_per_hour) = ask.workload.rules.total_micros_per_hour_max else {
-            continue;
-        };
-        if *copies >= ask.copies.min(kato_core::COUNT_MAX) {
-            continue;
-        }
-        let paid = ask.paid + price(answer);
-        for candidate in &mut answer.decision.candidates {
-            let Some(quote) = &candidate.quote else { continue };
-            if candidate.verdict == Verdict::Costlier {
-                let total_micros_per_hour = paid + quote.price_micros_per_hour;
-                candidate.verdict = Verdict::Refused(Refusal::OverBudget {
-                    total_micros_per_hour,
-                    max_micros_per_hour,
-                });
+/// Packs as many copies of each item as may be paid for.
+pub(super) fn pack<'a>(
+    questions: &[Question],
+    items: &'a mut [Item],
+    split: &'a Split<'a>,
+    catalogue: &'a Catalogue,
+) -> Packing<'a> {
+    // Fewer copies share fewer machines, and each may cost more: what is left may have to become fewer again.
+    let mut cuts = 0;
+    let has_limit =
+        |question: &Question| question.ask.workload.rules.total_micros_per_hour_max.is_some();
+    while questions.iter().any(has_limit) {
+        let packing = pack::solve(items, &split.stalls, catalogue);
+        let mut too_many = Vec::new();
+        for (item, (question, uses)) in questions.iter().zip(packing.uses()).enumerate() {
+            if let Some(affordable) = affordable(question.ask, &uses) {
+                // Who is still too dear after several cuts is cut to half, so that there is an end.
+                too_many.push((item, if cuts < CUTS_MAX { affordable } else { affordable / 2 }));
             }
         }
+        if too_many.is_empty() {
+            break;
+        }
+        for (item, copies) in too_many {
+            items[item].copies = copies;
+        }
+        cuts += 1;
     }
+    pack::solve(items, &split.stalls, catalogue)
+}
+
+/// How many of the copies that were placed may be paid for, the cheapest first; none if all may.
+fn affordable(ask: &Ask, uses: &[Use]) -> Option<u32> {
+    let left = ask.workload.rules.total_micros_per_hour_max? - ask.paid;
+    let mut prices: Vec<(MicroDollars, u32)> =
+        uses.iter().map(|used| (used.price, used.copies)).collect();
+    prices.sort_unstable();
+    let (mut sum, mut affordable) = (MicroDollars::ZERO, 0);
+    for (price, copies) in prices {
+        for _ in 0..copies {
+            sum = sum + price;
+            if sum > left {
+                return Some(affordable);
+            }
+            affordable += 1;
+        }
+    }
+    None
+}
+
+/// Why another copy is not placed at a price, if that is why: fewer were packed than were asked for.
+pub(super) fn refusal(
+    ask: &Ask,
+    packed: u32,
+    placed: MicroDollars,
+    another: MicroDollars,
+) -> Option<Refusal> {
+    let max_micros_per_hour = ask.workload.rules.total_micros_per_hour_max?;
+    let total_micros_per_hour = ask.paid + placed + another;
+    let cut = packed < ask.copies.min(COUNT_MAX);
+    cut.then_some(Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour })
 }

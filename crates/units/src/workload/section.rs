@@ -10,47 +10,39 @@ use crate::suggest::nearest_key;
 use crate::value::{self, ValueError};
 use crate::{Entry, UnitFile};
 
-/// Every key, in the order of the manual.
-const KEYS: [&str; 23] = [
-    "Count",
-    "CPU",
-    "Memory",
-    "Near",
-    "MaxLatency",
-    "Datacenters",
-    "MaxPrice",
-    "LatencyPrice",
-    "Spot",
-    "Spread",
-    "Singleton",
-    "Failover",
-    "Port",
-    "Arch",
-    "Providers",
-    "Countries",
-    "Continents",
-    "Labels",
-    "MaxTotalPrice",
-    "MaxPriceAge",
-    "Prefer",
-    "With",
-    "Apart",
-];
+/// How often a key may be given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Once,
+    /// They make a list, which an empty value begins anew.
+    Often,
+}
 
-/// The keys that make a list when given several times.
-const REPEATABLE: [&str; 12] = [
-    "Near",
-    "Datacenters",
-    "Port",
-    "Arch",
-    "Providers",
-    "Countries",
-    "Continents",
-    "Labels",
-    "Spread",
-    "Prefer",
-    "With",
-    "Apart",
+/// Every key, in the order of the manual.
+const KEYS: [(&str, Given); 23] = [
+    ("Count", Given::Once),
+    ("CPU", Given::Once),
+    ("Memory", Given::Once),
+    ("Near", Given::Often),
+    ("MaxLatency", Given::Once),
+    ("Datacenters", Given::Often),
+    ("MaxPrice", Given::Once),
+    ("LatencyPrice", Given::Once),
+    ("Spot", Given::Once),
+    ("Spread", Given::Often),
+    ("Singleton", Given::Once),
+    ("Failover", Given::Once),
+    ("Port", Given::Often),
+    ("Arch", Given::Often),
+    ("Providers", Given::Often),
+    ("Countries", Given::Often),
+    ("Continents", Given::Often),
+    ("Labels", Given::Often),
+    ("MaxTotalPrice", Given::Once),
+    ("MaxPriceAge", Given::Once),
+    ("Prefer", Given::Often),
+    ("With", Given::Often),
+    ("Apart", Given::Often),
 ];
 
 /// The most datacenters one workload may list.
@@ -74,12 +66,14 @@ impl<'a> Reader<'a> {
         let mut listed: Option<u32> = None;
         for entry in self.file.entries(SECTION) {
             let key = entry.key.as_str();
-            if !KEYS.contains(&key) {
+            let known = KEYS.iter().find(|(known, _)| *known == key);
+            let Some((_, given)) = known else {
+                let names = KEYS.map(|(name, _)| name);
                 let keys = match listed {
-                    None => format!("use one of {}", KEYS.join(", ")),
+                    None => format!("use one of {}", names.join(", ")),
                     Some(line) => format!("use one of the keys listed for line {line}"),
                 };
-                let message = match (nearest_key(key, &KEYS), listed) {
+                let message = match (nearest_key(key, &names), listed) {
                     (Some(meant), None) => {
                         format!("unknown key; did you mean {meant}=? otherwise {keys}")
                     }
@@ -88,9 +82,12 @@ impl<'a> Reader<'a> {
                 };
                 listed = listed.or(Some(entry.line));
                 self.error(entry, message);
-            } else if REPEATABLE.contains(&key) {
-                // Lists may go on, and an empty value begins them anew.
-            } else if let Some(line) = first.get(key) {
+                continue;
+            };
+            if *given == Given::Often {
+                continue;
+            }
+            if let Some(line) = first.get(key) {
                 let message = format!(
                     "may be given once, and line {line} has it already: remove one of the two"
                 );

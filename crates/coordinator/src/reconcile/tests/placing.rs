@@ -330,7 +330,7 @@ fn an_older_mesh_waits_with_what_would_share() {
     let mut world = World::new();
     world.sell();
     world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
-    world.state.version = kato_core::version::WITH_SHARES - 1;
+    world.state.version = kato_core::version::WITH_PLACEMENT - 1;
     world.put(&spec("web", "Count=3\nCPU=500m\nDatacenters=dub\n"));
     assert_eq!(world.state.orders.len(), 1);
     let placed = |id: &str| world.state.instances[&instance(id)].placement.is_some();
