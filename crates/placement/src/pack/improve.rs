@@ -84,7 +84,7 @@ fn attempt(yard: &mut Yard, best: &mut (u64, i64), change: impl FnOnce(&mut Yard
     let before = yard.layout.clone();
     change(yard);
     let now = (yard.unplaced(), yard.cost());
-    if now > *best || yard.is_overbought() || yard.is_overpriced() || yard.is_overfull() {
+    if now > *best || yard.is_overbought() || yard.is_overpriced() {
         yard.layout = before;
     } else {
         *best = now;

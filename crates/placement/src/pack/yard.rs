@@ -9,7 +9,7 @@ use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
 use super::{FINE, Item, Packed, Stall, Stalls, Used, share_of_price};
 use crate::catalogue::{Catalogue, Wanted};
-use crate::place::{Room, SLOTS};
+use crate::place::Room;
 
 /// The machines of a stall, in one order whatever order they came in: those first whose use costs least, and of those the ones
 /// with the least room.
@@ -114,13 +114,6 @@ impl<'a> Yard<'a> {
         bought.iter().zip(&self.stalls.buy_max).any(|(bought, most)| bought > most)
     }
 
-    /// Whether more copies are on a machine than it may have: one large machine was bought for many small ones.
-    pub(super) fn is_overfull(&self) -> bool {
-        let count = |bin: &Bin| bin.load.iter().map(|(_, copies)| copies).sum::<u32>();
-        let bins = self.layout.bins.iter().flat_map(|bins| bins.iter());
-        bins.filter(|bin| bin.machine.is_none()).any(|bin| count(bin) > SLOTS)
-    }
-
     /// Whether a machine that is bought costs an item more than it may.
     pub(super) fn is_overpriced(&self) -> bool {
         let limited = self.items.iter().any(|item| item.price_max.is_some());
@@ -142,8 +135,8 @@ impl<'a> Yard<'a> {
     /// Buys the cheapest machine at a stall for these items, each with the number of its copies.
     pub(super) fn buy_with(&mut self, stall: usize, market: Market, load: &[(usize, u32)]) {
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
-        let items = load.iter().map(|(item, _)| *item);
-        let offer = self.cheapest_for_all(stall, sizes.sum(), market, items);
+        let wanted = self.wanted_by_all(market, load.iter().map(|(item, _)| *item));
+        let offer = wanted.and_then(|wanted| self.cheapest_for(stall, sizes.sum(), &wanted));
         let mut bin = Bin::bought(offer.expect("a machine for this was found a moment ago"));
         for (item, copies) in load {
             bin.put(*item, self.items[*item].request, *copies);
@@ -221,29 +214,23 @@ impl<'a> Yard<'a> {
         self.cheapest_for(stall, item.request.times(copies), &item.wanted)
     }
 
-    /// The cheapest machine on sale at a stall with so much room, on which all of these items may run.
-    pub(super) fn cheapest_for_all(
+    /// What a machine of a market must be for all of these items to run on it; none where nothing is.
+    pub(super) fn wanted_by_all(
         &self,
-        stall: usize,
-        request: Resources,
         market: Market,
         mut items: impl Iterator<Item = usize>,
-    ) -> Option<&'a Arc<Offer>> {
-        let mut wanted = self.items[items.next()?].wanted.clone();
-        if !wanted.admits_market(market) {
-            return None;
-        }
-        wanted = wanted.on(market);
+    ) -> Option<Wanted> {
+        let first = &self.items[items.next()?].wanted;
+        let mut wanted = first.and(first, market)?;
         for item in items {
             let other = &self.items[item].wanted;
-            if !other.admits_market(market) {
-                return None;
-            }
             if !self.alike {
                 wanted = wanted.and(other, market)?;
+            } else if !other.admits_market(market) {
+                return None;
             }
         }
-        self.cheapest_for(stall, request, &wanted)
+        Some(wanted)
     }
 
     /// Everything that is on sale at a stall.
@@ -253,7 +240,8 @@ impl<'a> Yard<'a> {
         regions.flat_map(move |(provider, region)| catalogue.offers(provider, region))
     }
 
-    fn cheapest_for(
+    /// The cheapest machine on sale at a stall with so much room that is one of those that are wanted.
+    pub(super) fn cheapest_for(
         &self,
         stall: usize,
         request: Resources,

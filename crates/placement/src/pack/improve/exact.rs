@@ -6,6 +6,7 @@ use kato_core::{Market, Resources};
 use super::super::cover::NEVER;
 use super::super::sequence::Sequence;
 use super::super::yard::{Yard, fine};
+use crate::place::SLOTS;
 
 /// Machines that run among them.
 const RUNNING_MAX: usize = 4;
@@ -126,16 +127,18 @@ impl Contents {
         let request: Resources =
             load.iter().map(|(item, copies)| yard.items[*item].request.times(*copies)).sum();
         let mut best = None;
+        if load.iter().map(|(_, copies)| copies).sum::<u32>() > SLOTS {
+            return None;
+        }
         for market in [Market::OnDemand, Market::Spot] {
+            let all = load.iter().map(|(item, _)| *item);
+            let Some(wanted) = yard.wanted_by_all(market, all) else { continue };
             for site in 0..yard.layout.bins.len() {
                 let beside = load
                     .iter()
                     .map(|(item, copies)| Some(yard.items[*item].at[site]? * i64::from(*copies)));
                 let Some(beside) = beside.sum::<Option<i64>>() else { continue };
-                let all = load.iter().map(|(item, _)| *item);
-                let Some(offer) = yard.cheapest_for_all(site, request, market, all) else {
-                    continue;
-                };
+                let Some(offer) = yard.cheapest_for(site, request, &wanted) else { continue };
                 let found = (fine(offer) + beside, site, market);
                 if best.is_none_or(|best: (i64, usize, Market)| found.0 < best.0) {
                     best = Some(found);

@@ -2,13 +2,14 @@
 //! different items are on it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use kato_core::{Market, Resources};
 
 use super::super::bin::Bin;
 use super::super::sequence::Sequence;
 use super::super::yard::{Yard, fine};
+use crate::catalogue::Wanted;
+use crate::place::SLOTS;
 
 /// A machine that may go, and what it would save.
 struct Candidate {
@@ -36,15 +37,20 @@ pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
             Reverse((i128::from(found.saves) * 1_000_000 / weight, found.site, found.bin))
         });
     }
-    let (mut request, mut saves, mut best) = (Resources::NONE, 0, (0, 0));
-    let mut items: BTreeSet<usize> = BTreeSet::new();
+    let (mut request, mut copies, mut saves, mut best) = (Resources::NONE, 0, 0, (0, 0));
+    let mut wanted: Option<Wanted> = None;
     for (count, candidate) in (1..).zip(&candidates) {
         request = request + candidate.request;
         saves += candidate.saves;
         let load = &yard.layout.bins[candidate.site][candidate.bin].load;
-        items.extend(load.iter().map(|(item, _)| *item));
-        let all = items.iter().copied();
-        let Some(offer) = yard.cheapest_for_all(site, request, market, all) else { break };
+        copies += load.iter().map(|(_, copies)| copies).sum::<u32>();
+        let own = yard.wanted_by_all(market, load.iter().map(|(item, _)| *item));
+        wanted = match wanted {
+            None => own,
+            Some(wanted) => own.and_then(|own| wanted.and(&own, market)),
+        };
+        let Some(wanted) = wanted.as_ref().filter(|_| copies <= SLOTS) else { break };
+        let Some(offer) = yard.cheapest_for(site, request, wanted) else { break };
         best = best.max((saves - fine(offer), count));
     }
     let (gain, count) = best;
