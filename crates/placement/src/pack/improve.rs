@@ -19,8 +19,10 @@ const ROUNDS: usize = 4;
 const STEPS: usize = 600;
 /// The effort of placing anew what is on some machines, many times and in the end: pairs of contents.
 const SMALL: u64 = 20_000;
-const LARGE: u64 = 300_000;
-const LARGE_STEPS: usize = 10;
+const LARGE: u64 = 1_500_000;
+const LARGE_STEPS: usize = 4;
+/// The effort of placing anew what is on all machines, once: then nothing else needs to be tried.
+const ALL: u64 = 6_000_000;
 /// Steps between two looks at whether one large machine would do for many.
 const MERGE_EVERY: usize = 10;
 /// Machines that are emptied at once.
@@ -38,6 +40,10 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
         return;
     }
     let mut best = (yard.unplaced(), yard.cost());
+    let mut sequence = Sequence::new();
+    if is_solved(yard, &mut best, &mut sequence) {
+        return;
+    }
     for _ in 0..ROUNDS {
         let before = best;
         for item in order {
@@ -51,7 +57,6 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
         }
     }
     let dearness: Vec<i64> = (0..yard.items.len()).map(|item| yard.dearness(item)).collect();
-    let mut sequence = Sequence::new();
     for step in 0..STEPS {
         if step % MERGE_EVERY == 0 {
             attempt(yard, &mut best, |yard| merge::merge(yard, &mut sequence));
@@ -79,16 +84,26 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
     }
 }
 
-/// Does something, and undoes it if it made things worse.
-fn attempt(yard: &mut Yard, best: &mut (u64, i64), change: impl FnOnce(&mut Yard)) {
+/// Places everything in the best of all ways, if that is quick: says whether it did.
+fn is_solved(yard: &mut Yard, best: &mut (u64, i64), sequence: &mut Sequence) -> bool {
+    attempt(yard, best, |yard| exact::place_anew(yard, sequence, ALL)) == Some(true)
+}
+
+/// Does something, and gives what that gave, or undoes it if it made things worse.
+fn attempt<T>(
+    yard: &mut Yard,
+    best: &mut (u64, i64),
+    change: impl FnOnce(&mut Yard) -> T,
+) -> Option<T> {
     let before = yard.layout.clone();
-    change(yard);
+    let done = change(yard);
     let now = (yard.unplaced(), yard.cost());
     if now > *best || yard.is_overbought() || yard.is_overpriced() {
         yard.layout = before;
-    } else {
-        *best = now;
+        return None;
     }
+    *best = now;
+    Some(done)
 }
 
 /// Empties some machines, and says how many copies of each item were on them, those that have no place among them if all are

@@ -15,11 +15,13 @@ const RUNNING_MAX: usize = 4;
 type At = (usize, usize);
 
 /// Empties machines, in the order of the sequence, and fills and buys the best ones for what was on them. So many of them that no more
-/// than `steps` pairs of a content and a part of it are looked at, for machines to buy and for each one that runs.
-pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) {
-    let (load, running) = empty_some(yard, sequence, steps);
+/// than `steps` pairs of a content and a part of it are looked at, for machines to buy and for each one that runs. Says whether
+/// those were all the machines that there are: what it leaves is the best then.
+pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) -> bool {
+    let bins: usize = yard.layout.bins.iter().map(|bins| bins.len()).sum();
+    let (load, running, emptied) = empty_some(yard, sequence, steps);
     if load.is_empty() {
-        return;
+        return false;
     }
     let contents = Contents::new(&load);
     let buying = contents.buying(yard);
@@ -31,7 +33,8 @@ pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) {
     let mut whole = contents.count - 1;
     if fills.last().unwrap_or(&buying).least[whole] >= NEVER {
         // The caller puts everything back.
-        return load.iter().for_each(|(item, copies)| yard.layout.unplaced[*item] += copies);
+        load.iter().for_each(|(item, copies)| yard.layout.unplaced[*item] += copies);
+        return false;
     }
     for (at, best) in running.iter().zip(&fills).rev() {
         let part = best.part[whole];
@@ -44,14 +47,15 @@ pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) {
         yard.buy_with(site, market, &contents.load(part));
         whole -= part;
     }
+    emptied == bins
 }
 
-/// What was on the machines, items with copies, and those of them that run.
+/// What was on the machines, items with copies, those of them that run, and how many machines there were.
 fn empty_some(
     yard: &mut Yard,
     sequence: &mut Sequence,
     steps: u64,
-) -> (Vec<(usize, u32)>, Vec<At>) {
+) -> (Vec<(usize, u32)>, Vec<At>, usize) {
     let bins = yard.layout.bins.iter().enumerate();
     let mut bins: Vec<At> =
         bins.flat_map(|(site, bins)| (0..bins.len()).map(move |bin| (site, bin))).collect();
@@ -81,10 +85,11 @@ fn empty_some(
     // From behind, so that the numbers of the others stay as they are; those that run stay in any case, before those
     // that were bought.
     chosen.sort_unstable_by(|a, b| b.cmp(a));
+    let emptied = chosen.len();
     for (site, bin) in chosen {
         yard.empty(site, bin);
     }
-    (load, running)
+    (load, running, emptied)
 }
 
 /// The best way for every content: what it costs, and which part of it is on the machine that was looked at last.
