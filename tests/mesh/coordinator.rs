@@ -75,6 +75,7 @@ fn config(directory: &Path, address: String) -> Result<Config> {
         },
         authority: None,
         timing: Timing::for_rtt_ms(1)?,
+        rebalance_after: Duration::from_mins(10),
         catalog: None,
         sandbox: None,
     })

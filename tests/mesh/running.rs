@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use kato_coordinator::{Config, Coordinator, StartError, Tls, World};
@@ -55,6 +56,7 @@ pub(crate) async fn start(
         tls: Tls { ca: "unused".into(), certificate: "unused".into(), key: "unused".into() },
         authority: None,
         timing: Timing::for_rtt_ms(1)?,
+        rebalance_after: Duration::from_mins(10),
         catalog: None,
         sandbox: None,
     };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kato_core::{
     CellName, CellSpec, Coordinates, Country, DatacenterName, DatacenterSpec, LABEL_BYTES_MAX,
@@ -35,6 +36,8 @@ pub struct Config {
     pub authority: Option<KeyPair>,
     /// Timeouts that follow from the longest round trip.
     pub timing: Timing,
+    /// How long a datacenter must have been up before instances are moved there to save.
+    pub rebalance_after: Duration,
     /// A catalogue of offers in place of the built-in one.
     pub catalog: Option<PathBuf>,
     /// Whether machines are bought from the sandbox.
@@ -107,6 +110,11 @@ pub enum ConfigError {
 /// of the same provider is some 400 ms.
 const RTT_MS_DEFAULT: u64 = 400;
 
+/// How long a datacenter must have been up before instances are moved there, unless it is configured: one that is lost again
+/// and again would send them to and fro. And the longest, a week.
+const REBALANCE_AFTER_S_DEFAULT: u64 = 600;
+const REBALANCE_AFTER_S_MAX: u64 = 7 * 24 * 3_600;
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +130,7 @@ struct File {
     #[serde(default)]
     labels: BTreeMap<String, String>,
     rtt_ms_max: Option<u64>,
+    rebalance_after_s: Option<u64>,
     catalog: Option<PathBuf>,
     tls: Tls,
     authority: Option<KeyPair>,
@@ -233,6 +242,8 @@ impl Config {
             authority: file.authority,
             timing: Timing::for_rtt_ms(file.rtt_ms_max.unwrap_or(RTT_MS_DEFAULT))
                 .map_err(|error| wrong("rtt_ms_max")(&error))?,
+            rebalance_after: rebalance_after(file.rebalance_after_s)
+                .map_err(|text| ("rebalance_after_s", text))?,
             catalog: file.catalog,
             sandbox: file.sandbox,
         })
@@ -280,6 +291,14 @@ fn not_a_label(key: &str, value: &str) -> String {
     format!(
         "{key} = \"{value}\": keys and values are 1 to {LABEL_BYTES_MAX} letters, digits and \"-\", \"_\", \".\", \"/\""
     )
+}
+
+fn rebalance_after(seconds: Option<u64>) -> Result<Duration, String> {
+    let seconds = seconds.unwrap_or(REBALANCE_AFTER_S_DEFAULT);
+    if seconds > REBALANCE_AFTER_S_MAX {
+        return Err(format!("{seconds} seconds, {REBALANCE_AFTER_S_MAX} at most"));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn members(files: &[MemberFile]) -> Result<BTreeMap<NodeId, Member>, (&'static str, String)> {

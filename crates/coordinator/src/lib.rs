@@ -2,6 +2,7 @@
 //! its own part of the committed wishes true.
 
 pub mod access;
+mod admission;
 mod agents;
 mod brake;
 mod config;

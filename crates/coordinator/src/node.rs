@@ -194,7 +194,11 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
         tasks: Arc::clone(tasks),
     };
     let reports = ReportService { context: context.clone() };
-    let workloads = WorkloadService { reading: reading.clone(), tasks: Arc::clone(tasks) };
+    let workloads = WorkloadService {
+        reading: reading.clone(),
+        tasks: Arc::clone(tasks),
+        applying: tokio::sync::Mutex::default(),
+    };
     let placement = PlacementService { reading: reading.clone() };
     let topology = TopologyService { reading: reading.clone() };
     let cluster = ClusterService { reading: reading.clone() };

@@ -9,7 +9,7 @@ use kato_core::{
     Machine, Market, Offer, Quote, Resources, Source, State, Timestamp, Verdict, Workload,
     WorkloadSpec,
 };
-use kato_core::{Failover, Level, MicroDollars, Rules, SpotPolicy, Spread};
+use kato_core::{Failover, Level, MicroDollars, Rebalance, Rules, SpotPolicy, Spread};
 use kato_proto::v1 as pb;
 
 use crate::brake::Brake;
@@ -293,5 +293,10 @@ fn rules(rules: &Rules) -> pb::Rules {
         preferences: shown(&rules.preferences),
         with: shown(rules.neighbours.iter().filter(|neighbour| neighbour.together)),
         apart: shown(rules.neighbours.iter().filter(|neighbour| !neighbour.together)),
+        rebalance_never: rules.rebalance == Rebalance::Never,
+        move_micros: rules.move_micros.map(|cost| cost.0),
+        stay_s: rules.stay_s,
+        priority: rules.priority,
+        survive: rules.survives.map(|domain| format!("1 {domain}")).unwrap_or_default(),
     }
 }

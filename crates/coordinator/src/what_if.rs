@@ -2,12 +2,13 @@
 //! a state that is made up. Pure, and nothing is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use kato_core::{
-    Candidate, CellId, DatacenterName, Failover, Health, InstanceId, Machine, MachineId,
-    MicroDollars, Offer, Placement, ProviderName, RegionName, Revision, Source, State, Suspension,
-    Target, WorkloadName,
+    Candidate, CellId, DatacenterName, Failover, FailureDomain, Health, InstanceId, Machine,
+    MachineId, MicroDollars, Offer, OrderId, Placement, ProviderName, RegionName, Revision, Source,
+    State, Suspension, Target, WorkloadName,
 };
 use kato_placement::Catalogue;
 
@@ -16,12 +17,74 @@ use crate::planner::{Need, Plan, Planner};
 /// What is taken to be so.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hypothesis {
-    /// Datacenters that are lost.
-    pub(crate) without: BTreeSet<DatacenterName>,
+    /// What is lost.
+    pub(crate) without: BTreeSet<Loss>,
     /// The most machines that datacenters have; the emptiest are gone.
     pub(crate) capacity: BTreeMap<DatacenterName, u32>,
     /// Prices that are others.
     pub(crate) prices: Vec<PriceChange>,
+}
+
+/// What may be lost at once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Loss {
+    /// All machines of a datacenter.
+    Datacenter(DatacenterName),
+    /// All machines of a provider, in all of its regions or in one, wherever they are.
+    Provider(ProviderName, Option<RegionName>),
+}
+
+impl Loss {
+    /// What of this kind would take a placement away.
+    pub(crate) fn of(domain: FailureDomain, state: &State, placement: &Placement) -> Self {
+        let offer = offer_of(state, placement);
+        match domain {
+            FailureDomain::Datacenter => Self::Datacenter(placement.cell.datacenter.clone()),
+            FailureDomain::Provider => Self::Provider(offer.provider.clone(), None),
+            FailureDomain::Region => {
+                Self::Provider(offer.provider.clone(), Some(offer.region.clone()))
+            }
+        }
+    }
+
+    /// Whether a placement is lost with it.
+    fn takes(&self, state: &State, placement: &Placement) -> bool {
+        match self {
+            Self::Datacenter(name) => placement.cell.datacenter == *name,
+            Self::Provider(..) => self.sells(offer_of(state, placement)),
+        }
+    }
+
+    /// Whether it is the provider, and the region, of what is sold.
+    fn sells(&self, offer: &Offer) -> bool {
+        self.covers(&offer.provider, &offer.region)
+    }
+
+    fn covers(&self, provider: &ProviderName, region: &RegionName) -> bool {
+        match self {
+            Self::Datacenter(_) => false,
+            Self::Provider(of, within) => {
+                of == provider && within.as_ref().is_none_or(|within| within == region)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    /// As `kato plan --without` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Datacenter(name) => name.fmt(f),
+            Self::Provider(provider, None) => write!(f, "provider={provider}"),
+            Self::Provider(provider, Some(region)) => write!(f, "region={provider}:{region}"),
+        }
+    }
+}
+
+/// What a placement is on, or is meant to be on.
+fn offer_of<'a>(state: &'a State, placement: &'a Placement) -> &'a Offer {
+    let machine = placement.machine.as_ref().and_then(|machine| state.machines.get(machine));
+    machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer)
 }
 
 /// Prices of a provider, in all of its regions or in one, that are others by some percent.
@@ -76,11 +139,7 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
     let mut outcome = Outcome::default();
     let mut state = planner.state.clone();
     let gone = take_machines(&mut state, hypothesis);
-    for name in &hypothesis.without {
-        if let Some(datacenter) = state.datacenters.get_mut(name) {
-            datacenter.health = Health::Lost { since: state.time };
-        }
-    }
+    take_sellers(&mut state, hypothesis);
     outcome.saves = bought_price(planner.state, &gone);
     let prices = &hypothesis.prices;
     let changed = (!prices.is_empty()).then(|| reprice(&mut state, planner.catalogue, prices));
@@ -89,7 +148,7 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
         Planner { state: &state, catalogue, now: planner.now, silent: planner.silent.clone() };
     let lost = |placement: &Placement| match &placement.machine {
         Some(machine) => gone.contains(machine),
-        None => hypothesis.without.contains(&placement.cell.datacenter),
+        None => hypothesis.without.iter().any(|loss| loss.takes(planner.state, placement)),
     };
     let mut needs: Vec<Need> = Vec::new();
     for workload in planner.state.workloads.values() {
@@ -121,8 +180,12 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
 /// Takes away the machines that are gone, and says which.
 fn take_machines(state: &mut State, hypothesis: &Hypothesis) -> BTreeSet<MachineId> {
     let mut gone: BTreeSet<MachineId> = BTreeSet::new();
-    for name in &hypothesis.without {
-        gone.extend(state.machines_of(name).map(|machine| machine.spec.id.clone()));
+    for loss in &hypothesis.without {
+        let lost = state.machines.values().filter(|machine| match loss {
+            Loss::Datacenter(name) => machine.spec.id.cell.datacenter == *name,
+            Loss::Provider(..) => loss.sells(&machine.spec.offer),
+        });
+        gone.extend(lost.map(|machine| machine.spec.id.clone()));
     }
     for (name, most) in &hypothesis.capacity {
         let mut machines: Vec<&Machine> = state.machines_of(name).collect();
@@ -150,6 +213,36 @@ fn take_machines(state: &mut State, hypothesis: &Hypothesis) -> BTreeSet<Machine
         }
     }
     gone
+}
+
+/// Takes away datacenters that are lost, and what lost providers sell and have on order.
+fn take_sellers(state: &mut State, hypothesis: &Hypothesis) {
+    let since = state.time;
+    for loss in &hypothesis.without {
+        let names: Vec<DatacenterName> = state.datacenters.keys().cloned().collect();
+        for name in names {
+            let Some(datacenter) = state.datacenters.get_mut(&name) else { continue };
+            match loss {
+                Loss::Datacenter(lost) if *lost == name => {
+                    datacenter.health = Health::Lost { since };
+                }
+                Loss::Datacenter(_) => {}
+                Loss::Provider(..) => {
+                    datacenter.spec.regions.retain(|(p, region)| !loss.covers(p, region));
+                }
+            }
+        }
+        let ordered: Vec<OrderId> = state.orders.keys().copied().collect();
+        let lost = |order: &OrderId| loss.sells(&state.orders[order].offer);
+        for order in ordered.into_iter().filter(lost).collect::<Vec<_>>() {
+            state.orders.remove(&order);
+            for cell in state.cells.keys().cloned().collect::<Vec<_>>() {
+                if let Some(ledger) = state.cells.get_mut(&cell) {
+                    ledger.orders.remove(&order);
+                }
+            }
+        }
+    }
 }
 
 /// What is paid for those of the machines that were bought.

@@ -43,8 +43,9 @@ pub use name::{
 pub use offer::{Arch, Market, Offer};
 pub use resources::Resources;
 pub use rules::{
-    LABEL_BYTES_MAX, LABELS_MAX, Level, Most, Neighbour, Preference, Preferred, RULES_MAX, Rules,
-    Spread, is_label,
+    FailureDomain, LABEL_BYTES_MAX, LABELS_MAX, Level, MOVE_COST_DEFAULT, Most, Neighbour,
+    PRIORITY_MAX, Preference, Preferred, RULES_MAX, Rebalance, Rules, STAY_S_DEFAULT, Spread,
+    is_label,
 };
 pub use state::{
     Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, INSTANCES_PER_MACHINE_MAX, MACHINES_MAX,

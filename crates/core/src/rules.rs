@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::version::{FIRST, WITH_PLACEMENT, WITH_SURVIVAL};
 use crate::{Arch, Continent, Country, DatacenterName, MicroDollars, ProviderName, WorkloadName};
 
 /// The most preferences, and the most workloads to be with or apart from, that one workload may have.
@@ -45,6 +46,44 @@ pub struct Rules {
     pub preferences: Vec<Preference>,
     /// Workloads that it must be together with or apart from.
     pub neighbours: Vec<Neighbour>,
+    /// Whether it is moved, while it runs, to where it costs less.
+    pub rebalance: Rebalance,
+    /// What moving a copy costs, all in all. None: [`MOVE_COST_DEFAULT`].
+    pub move_micros: Option<MicroDollars>,
+    /// How long a copy is taken to stay where it goes, in seconds. None: [`STAY_S_DEFAULT`].
+    pub stay_s: Option<u64>,
+    /// Who comes first where not everything has room: the highest.
+    pub priority: u32,
+    /// What may be lost without one of its copies being left without a place. None: that is not looked at.
+    pub survives: Option<FailureDomain>,
+}
+
+/// What moving a copy costs unless its workload says otherwise: a cent.
+pub const MOVE_COST_DEFAULT: MicroDollars = MicroDollars(10_000);
+/// How long a copy is taken to stay unless its workload says otherwise, in seconds: a day.
+pub const STAY_S_DEFAULT: u64 = 24 * 60 * 60;
+/// The highest priority.
+pub const PRIORITY_MAX: u32 = 1_000;
+
+/// Whether what runs is moved to where it costs less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Rebalance {
+    /// Once that saves more than the move costs.
+    #[default]
+    Auto,
+    /// It stays where it runs.
+    Never,
+}
+
+/// What fails at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureDomain {
+    /// All machines of a provider.
+    Provider,
+    /// All machines of one of a provider's regions.
+    Region,
+    /// All machines of a datacenter.
+    Datacenter,
 }
 
 /// A workload that another one must be together with, or apart from.
@@ -118,13 +157,41 @@ pub enum Preferred {
 }
 
 impl Rules {
-    /// Whether they say something that meshes before version 7 have no word for.
+    /// The mesh version that has a word for all that they say.
     #[must_use]
-    pub fn is_newer(&self) -> bool {
+    pub fn since(&self) -> u32 {
+        let none = Self::default();
+        let plain = Self {
+            rebalance: none.rebalance,
+            move_micros: None,
+            stay_s: None,
+            priority: 0,
+            survives: None,
+            ..self.clone()
+        };
+        if plain != *self {
+            return WITH_SURVIVAL;
+        }
         let one = Spread::one_in_each(Level::Datacenter);
-        let spreads = self.spreads.iter().filter(|spread| **spread != one).cloned().collect();
-        let twice = self.spreads.len() > 1;
-        twice || Self { spreads, ..self.clone() } != Self::default()
+        if *self == none || *self == (Self { spreads: vec![one], ..none }) {
+            return FIRST;
+        }
+        WITH_PLACEMENT
+    }
+
+    /// Who comes first where not everything has room: the highest. Of the same priority, what has room reserved for it.
+    #[must_use]
+    pub fn rank(&self) -> u32 {
+        self.priority.saturating_mul(2).saturating_add(u32::from(self.survives.is_some()))
+    }
+
+    /// What elsewhere must be better by, an hour, for a copy to move there: what the move costs, over the time that it stays.
+    #[must_use]
+    pub fn move_micros_per_hour(&self) -> MicroDollars {
+        let cost = i128::from(self.move_micros.unwrap_or(MOVE_COST_DEFAULT).0.max(0));
+        let stay_s = i128::from(self.stay_s.unwrap_or(STAY_S_DEFAULT).max(1));
+        let micros = (cost * 3_600 + stay_s - 1) / stay_s;
+        MicroDollars(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
 
@@ -162,6 +229,16 @@ impl fmt::Display for Level {
             Self::Datacenter => "datacenter",
             Self::Zone => "zone",
             Self::Cell => "cell",
+        })
+    }
+}
+
+impl fmt::Display for FailureDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Provider => "provider",
+            Self::Region => "region",
+            Self::Datacenter => "datacenter",
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::{Batch, Command, Decision, Target, Verdict};
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_PLACEMENT;
+pub const NEWEST: u32 = WITH_SURVIVAL;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
@@ -17,6 +17,8 @@ pub const WITH_RESTORE: u32 = 6;
 /// The version that machines came with which are on order for several instances, decisions about cells that say what
 /// a copy adds to what is paid, rules of workloads, and what cells and datacenters are labelled with.
 pub const WITH_PLACEMENT: u32 = 7;
+/// The version that workloads came with which say what moving them costs, who comes first, and what they survive.
+pub const WITH_SURVIVAL: u32 = 8;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -43,8 +45,7 @@ impl Command {
                 }
             }
             Self::PutWorkload(put) => {
-                let rules = if put.spec.rules.is_newer() { WITH_PLACEMENT } else { FIRST };
-                rules.max(since(&put.decision, &put.targets))
+                put.spec.rules.since().max(since(&put.decision, &put.targets))
             }
             Self::Place(place) => since(&place.decision, &place.targets),
             Self::Unplaceable { decision, .. } => since(decision, &[]),

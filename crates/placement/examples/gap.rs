@@ -141,6 +141,7 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
             at,
             levels: Vec::new(),
             price_max: None,
+            rank: 0,
         });
     }
     (items, all)

@@ -99,7 +99,7 @@ fn items(instances: u32, sites: usize, chance: &mut Rng) -> Vec<Item> {
         let levels = if chance.bool() { vec![] } else { vec![ten_each] };
         let request = Resources::new(cpu, mib);
         let wanted = Wanted::new(spot, Arch::X86_64);
-        Item { request, copies: COPIES, wanted, at, levels, price_max: None }
+        Item { request, copies: COPIES, wanted, at, levels, price_max: None, rank: 0 }
     };
     (0..instances / COPIES).map(|_| item()).collect()
 }

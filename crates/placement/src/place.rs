@@ -236,5 +236,6 @@ fn item(
         at: at.collect(),
         levels: split.levels(ask, order, sites),
         price_max: workload.price_micros_per_hour_max,
+        rank: workload.rules.rank(),
     }
 }

@@ -8,8 +8,8 @@ mod section;
 use std::sync::Arc;
 
 use kato_core::{
-    Coordinates, DatacenterName, Failover, InstanceId, LATENCY_PRICE_DEFAULT, Level, Neighbour,
-    PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
+    Coordinates, DatacenterName, Failover, FailureDomain, InstanceId, LATENCY_PRICE_DEFAULT, Level,
+    Neighbour, PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
 };
 
 use crate::finding::{Finding, Findings};
@@ -146,6 +146,26 @@ fn read_spec(
     spec
 }
 
+/// What `Survive=` promises and other keys forbid.
+fn lost_promises(spec: &WorkloadSpec) -> Vec<(&'static str, String)> {
+    let mut lost = Vec::new();
+    let Some(domain) = spec.rules.survives else { return lost };
+    if spec.failover == Failover::Never {
+        let text = format!(
+            "nothing of it is placed elsewhere with Failover=never: remove that, or Survive=1 {domain}"
+        );
+        lost.push(("Survive", text));
+    }
+    let only = match domain {
+        FailureDomain::Datacenter if spec.datacenters.len() == 1 => "Datacenters=",
+        FailureDomain::Provider if spec.rules.providers.len() == 1 => "Providers=",
+        _ => return lost,
+    };
+    let text = format!("{only} has one, and nothing is left when that is lost: add another");
+    lost.push(("Survive", text));
+    lost
+}
+
 /// Refuses keys that are right by themselves and cannot be met together. A singleton may have several
 /// instances: the promise is about each of them.
 fn check_contradictions(
@@ -192,6 +212,9 @@ fn check_contradictions(
                 ),
             );
         }
+    }
+    for (key, message) in lost_promises(spec) {
+        error(key, message);
     }
     for neighbour in &spec.rules.neighbours {
         let key = if neighbour.together { "With" } else { "Apart" };

@@ -271,6 +271,8 @@ impl SimMesh {
             tls: Tls { ca: nowhere.clone(), certificate: nowhere.clone(), key: nowhere },
             authority: None,
             timing: self.timing,
+            // Short, so that it happens while everything else goes wrong.
+            rebalance_after: Duration::from_secs(20),
             catalog: None,
             sandbox: None,
         })

@@ -15,10 +15,21 @@ pub(crate) fn plan(response: &ApplyResponse) -> String {
         text += &format!("\n{}", candidates(decision));
     }
     text += &format!("\n{}", total(response));
+    if !response.survives.is_empty() {
+        text += &format!("Survives the loss of {}\n", one_of(&response.survives));
+    }
     for warning in &response.warnings {
         text += &format!("{} {}\n", paint(WARN, "warning:"), plain_lines(warning));
     }
     text
+}
+
+/// `any one of dub, ewr, sin`.
+fn one_of(all: &[String]) -> String {
+    match all {
+        [only] => plain(only),
+        all => format!("any one of {}", plain(&all.join(", "))),
+    }
 }
 
 /// Whether one of the prices that are shown needs more than 4 decimals: then all are shown with 6.

@@ -42,6 +42,12 @@ impl Fields {
             .with("Price age", age.map(units::age).unwrap_or_default())
             .with("With", all(rules.with.clone()))
             .with("Apart from", all(rules.apart.clone()))
+            .with("Moves", moves(rules))
+            .with(
+                "Priority",
+                if rules.priority == 0 { String::new() } else { rules.priority.to_string() },
+            )
+            .with("Survives", plain(&rules.survive))
             .with("Prefers", plain_lines(&rules.preferences.join("\n")))
     }
 
@@ -263,6 +269,19 @@ pub(crate) fn datacenter(
         .with("Instances", datacenter.instances.to_string());
     let machines = lists::machines(machines, now, false).render();
     format!("{}\n{machines}{}", fields.render(), recent(events, false))
+}
+
+/// When it is moved although it runs: `never`, `for more than $0.5 over 30d`.
+fn moves(rules: &Rules) -> String {
+    if rules.rebalance_never {
+        return "never".to_owned();
+    }
+    if rules.move_micros.is_none() && rules.stay_s.is_none() {
+        return String::new();
+    }
+    let cost = rules.move_micros.unwrap_or(kato_core::MOVE_COST_DEFAULT.0);
+    let stay = std::time::Duration::from_secs(rules.stay_s.unwrap_or(kato_core::STAY_S_DEFAULT));
+    format!("for more than {} over {}", money(cost), units::age(stay))
 }
 
 /// `disk=ssd, tier=gold`.

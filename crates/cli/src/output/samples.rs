@@ -82,6 +82,12 @@ pub(crate) fn workload(name: &str, count: u32) -> Workload {
             demand: vec![near("Dublin", 3.0), near("London", 0.0)],
             latency_ms_max: Some(60),
             price_micros_per_hour_max: Some(100_000),
+            rules: Some(Rules {
+                move_micros: Some(50_000),
+                priority: 10,
+                survive: "1 datacenter".to_owned(),
+                ..Rules::default()
+            }),
             ports: vec!["http".to_owned()],
             ..WorkloadSpec::default()
         }),
@@ -104,6 +110,7 @@ pub(crate) fn plan(change: Change) -> ApplyResponse {
         unplaced: 0,
         machines_to_buy: 0,
         adds_micros_per_hour: 0,
+        survives: vec!["dub".to_owned(), "lhr".to_owned()],
         warnings: vec!["MemoryMax= in [Service] is smaller than Memory= in [X-Kato]".to_owned()],
     }
 }

@@ -29,7 +29,7 @@ use crate::output::{self, Format, candidates, what_if};
         .multiple(true)
 ))]
 #[command(override_usage = "kato plan [OPTIONS] <FILE>...\n       \
-                            kato plan [OPTIONS] [--without <DATACENTER>]... [--capacity <DATACENTER=N>]...\n                 \
+                            kato plan [OPTIONS] [--without <LOST>]... [--capacity <DATACENTER=N>]...\n                 \
                             [--price <PROVIDER[:REGION]=PERCENT>]...")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -45,8 +45,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = false, multiple = true, conflicts_with_all = ["files", "expected_revision", "name"])]
 struct HypothesisArgs {
-    /// As if this datacenter were lost
-    #[arg(long, value_name = "DATACENTER")]
+    /// As if this datacenter were lost, or provider=NAME, or region=PROVIDER:REGION
+    #[arg(long, value_name = "LOST")]
     without: Vec<String>,
     /// As if a datacenter had so many machines at most, such as dub=0
     #[arg(long, value_name = "DATACENTER=N", value_parser = capacity)]

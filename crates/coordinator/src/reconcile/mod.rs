@@ -8,6 +8,7 @@ mod failover;
 mod order;
 mod place;
 mod quarantine;
+mod rebalance;
 mod register;
 mod report;
 mod stand_in;
@@ -45,6 +46,8 @@ pub(crate) fn start(context: &Context, config: &Config, tasks: &Tasks) {
     spawn("bind", boxed(bind::run(context.clone(), shutdown.clone())));
     spawn("order", boxed(order::run(context.clone(), shutdown.clone())));
     spawn("place", boxed(place::run(context.clone(), shutdown.clone())));
+    let after = config.rebalance_after;
+    spawn("rebalance", boxed(rebalance::run(context.clone(), after, shutdown.clone())));
     spawn("failover", boxed(failover::run(context.clone(), shutdown.clone())));
     spawn("disk", boxed(disk::run(context.clone(), shutdown.clone())));
     spawn("quarantine", boxed(quarantine::run(context.clone(), shutdown.clone())));

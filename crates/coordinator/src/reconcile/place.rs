@@ -1,6 +1,7 @@
 //! The leader's placer: gives a place to every instance that has none or has lost it, and brings instances to the
 //! present generation of their workload, one at a time.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) async fn run(context: Context, shutdown: CancellationToken) {
     }
 }
 
-type Reports = BTreeMap<DatacenterName, Arc<Report>>;
+pub(super) type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 
 /// What to propose. Pure. Every command rests on the same state; where two of them want the same room the second is
 /// refused, and the next pass decides anew.
@@ -106,8 +107,9 @@ impl Wanting<'_> {
 /// Those that are planned in this pass. What is known to fit nowhere comes behind what is not, and takes turns, so that it keeps
 /// nobody waiting. Of one workload, those that a cell refused wait for those that it did not: it might take these.
 fn of_this_pass(homeless: Vec<Wanting>, now: Timestamp) -> Vec<Homeless> {
-    let (waiting, fresh): (Vec<Wanting>, Vec<Wanting>) =
+    let (waiting, mut fresh): (Vec<Wanting>, Vec<Wanting>) =
         homeless.into_iter().partition(|found| found.instance.unplaceable.is_some());
+    fresh.sort_by_key(|found| Reverse(found.workload.spec.rules.rank()));
     let turn = usize::try_from(now.0 / TURN_MS).unwrap_or(0) * WAITING_PER_PASS;
     let count = waiting.len();
     let mut chosen: Vec<Wanting> = fresh.into_iter().take(PLACED_PER_PASS).collect();
@@ -275,7 +277,7 @@ fn roll(
 }
 
 /// Whether an instance has run as placed for a while, or has ended well.
-fn settled(
+pub(super) fn settled(
     state: &State,
     reports: &Reports,
     instance: &Instance,
@@ -293,7 +295,7 @@ fn settled(
 }
 
 /// Instances of a suspended machine are the failover's, not the rollout's.
-fn on_leased_machine(state: &State, placement: &Placement) -> bool {
+pub(super) fn on_leased_machine(state: &State, placement: &Placement) -> bool {
     let machine = placement.machine.as_ref().and_then(|machine| state.machines.get(machine));
     machine.is_some_and(|machine| machine.suspended.is_none())
 }

@@ -12,7 +12,7 @@ use crate::brake::Brake;
 use crate::context::Context;
 use crate::planner::Planner;
 use crate::view::{Whole, millis};
-use crate::what_if::{Hypothesis, what_if};
+use crate::what_if::{Hypothesis, Loss, what_if};
 
 /// Answers about the group.
 pub(crate) struct ClusterService {
@@ -115,7 +115,7 @@ fn losses(planner: &Planner) -> Vec<pb::Loss> {
     let up = planner.state.datacenters.values().filter(|found| found.health == Health::Up);
     let loss = |datacenter: &Datacenter| {
         let name = &datacenter.spec.name;
-        let without = [name.clone()].into();
+        let without = [Loss::Datacenter(name.clone())].into();
         let outcome = what_if(planner, &Hypothesis { without, ..Hypothesis::default() });
         pb::Loss {
             datacenter: name.to_string(),

@@ -1,6 +1,8 @@
 //! Placements: decided without committing, listed, explained.
 
-use kato_core::{DatacenterName, InstanceId, State};
+use std::collections::BTreeSet;
+
+use kato_core::{DatacenterName, InstanceId, ProviderName, RegionName, State};
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
@@ -8,7 +10,7 @@ use super::Reading;
 use super::page::page;
 use super::spec::{from_fields, from_unit};
 use super::workloads::name;
-use crate::what_if::{Hypothesis, PriceChange, what_if};
+use crate::what_if::{Hypothesis, Loss, PriceChange, what_if};
 use crate::{status, view};
 
 /// Answers about placements.
@@ -103,8 +105,13 @@ fn hypothesis(request: &pb::WhatIfRequest, state: &State) -> Result<Hypothesis, 
         })
     };
     let mut found = Hypothesis::default();
-    for name in &request.without {
-        found.without.insert(datacenter("without", name)?);
+    for what in &request.without {
+        let loss = match what.split_once('=') {
+            None => Loss::Datacenter(datacenter("without", what)?),
+            Some((kind, whose)) => lost_provider(kind, whose, state)
+                .map_err(|text| status::bad_field("without", text))?,
+        };
+        found.without.insert(loss);
     }
     for (name, most) in &request.capacity {
         found.capacity.insert(datacenter("capacity", name)?, *most);
@@ -126,6 +133,33 @@ fn hypothesis(request: &pb::WhatIfRequest, state: &State) -> Result<Hypothesis, 
         return Err(status::bad_field("without", "nothing is otherwise: say what would be"));
     }
     Ok(found)
+}
+
+/// Reads `provider=ec2` and `region=ec2:eu-west-1`: somebody who sells to a datacenter.
+fn lost_provider(kind: &str, whose: &str, state: &State) -> Result<Loss, String> {
+    let sellers = state.datacenters.values().flat_map(|found| &found.spec.regions);
+    let machines = state.machines.values().map(|machine| &machine.spec.offer);
+    let mut known: BTreeSet<(&ProviderName, &RegionName)> = sellers.map(|(p, r)| (p, r)).collect();
+    known.extend(machines.map(|offer| (&offer.provider, &offer.region)));
+    let found = match kind {
+        "provider" => known.iter().find(|(provider, _)| provider.as_str() == whose),
+        "region" => known.iter().find(|(provider, region)| format!("{provider}:{region}") == whose),
+        _ => {
+            return Err(format!(
+                "\"{kind}={whose}\" is not understood: a datacenter's name, provider=NAME or region=PROVIDER:REGION"
+            ));
+        }
+    };
+    let Some((provider, region)) = found else {
+        let names: BTreeSet<String> = match kind {
+            "provider" => known.iter().map(|(provider, _)| provider.to_string()).collect(),
+            _ => known.iter().map(|(provider, region)| format!("{provider}:{region}")).collect(),
+        };
+        let names: Vec<String> = names.into_iter().collect();
+        return Err(format!("no datacenter has a {kind} \"{whose}\": {}", names.join(", ")));
+    };
+    let region = (kind == "region").then(|| (*region).clone());
+    Ok(Loss::Provider((*provider).clone(), region))
 }
 
 #[cfg(test)]

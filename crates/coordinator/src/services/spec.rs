@@ -102,6 +102,14 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     if !spec.ports.is_empty() {
         options.push(("Port", spec.ports.join(" ")));
     }
+    options.extend(rule_options(rules));
+    options
+}
+
+/// The rules among them.
+fn rule_options(rules: pb::Rules) -> Vec<(&'static str, String)> {
+    let dollars = |micros: i64| kato_core::MicroDollars(micros).to_string();
+    let mut options = Vec::new();
     let lists = [
         ("Arch", rules.arches),
         ("Providers", rules.providers),
@@ -119,5 +127,16 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     options.extend(rules.with.into_iter().map(|with| ("With", with)));
     options.extend(rules.apart.into_iter().map(|apart| ("Apart", apart)));
     options.extend(rules.preferences.into_iter().map(|preference| ("Prefer", preference)));
+    if rules.rebalance_never {
+        options.push(("Rebalance", "never".to_owned()));
+    }
+    options.extend(rules.move_micros.map(|cost| ("MoveCost", dollars(cost))));
+    options.extend(rules.stay_s.map(|stay| ("Stay", format!("{stay}s"))));
+    if rules.priority > 0 {
+        options.push(("Priority", rules.priority.to_string()));
+    }
+    if !rules.survive.is_empty() {
+        options.push(("Survive", rules.survive));
+    }
     options
 }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use kato_core::{Batch, Command, Decision, RejectionKind, Revision, State, Workload, WorkloadName};
+use kato_core::{
+    Batch, Command, Decision, RejectionKind, Revision, Rules, State, Workload, WorkloadName,
+    WorkloadSpec,
+};
 use kato_net::task::Tasks;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
@@ -14,7 +18,8 @@ use tonic::{Request, Response, Status};
 use super::page::page;
 use super::spec::{Wanted, from_fields, from_unit};
 use super::{Reading, watch};
-use crate::planner::Plan;
+use crate::admission::admit;
+use crate::planner::{Plan, Planner};
 use crate::{status, view};
 
 /// Marks a request that another coordinator has passed on.
@@ -26,6 +31,8 @@ const TRIES: u32 = 8;
 pub(crate) struct WorkloadService {
     pub(crate) reading: Reading,
     pub(crate) tasks: Arc<Tasks>,
+    /// Held while a workload is planned and committed on which others depend, or the other way round.
+    pub(crate) applying: Mutex<()>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -69,6 +76,8 @@ impl WorkloadService {
         // What is said to be so must be so: a leader that has just begun may not have applied all that was
         // acknowledged. What is committed is checked by the log itself.
         let mut sure = dry_run;
+        // Two that are applied at the same moment do not see each other.
+        let _alone = self.alone(&spec).await;
         for _ in 0..TRIES {
             let snapshot = if sure {
                 self.reading.at(pb::Consistency::Linearizable).await?
@@ -77,17 +86,19 @@ impl WorkloadService {
             };
             let known = snapshot.view.state.workloads.get(&spec.name);
             let planner = context.planner(&snapshot.view);
-            let same = known.is_some_and(|known| known.spec == spec);
-            let put = planner.put(&spec);
-            let plan = if dry_run && !same { planner.anew(&spec) } else { put.clone() };
-            let change = match known {
-                None => pb::Change::Created,
-                Some(_) if same && plan.targets.is_empty() => pb::Change::None,
-                Some(_) => pb::Change::Updated,
-            };
+            let Draft { put, plan, change } = Draft::new(&planner, &spec, dry_run);
             // Where nothing is to be placed, the decision that counts is the one that was made.
             let made = first_decision(&snapshot.view.state, &spec.name)
                 .filter(|_| plan.targets.is_empty() && plan.left.is_empty());
+            let survives = match change {
+                pb::Change::None => Ok(Vec::new()),
+                _ => admit(&planner, &spec, &put),
+            };
+            if (change == pb::Change::None || survives.is_err()) && !sure {
+                sure = true;
+                continue;
+            }
+            let survives = survives.map_err(|rejection| status::from_rejection(&rejection))?;
             let answer = |workload, plan: &Plan| pb::ApplyResponse {
                 workload: Some(workload),
                 change: change.into(),
@@ -96,11 +107,8 @@ impl WorkloadService {
                 warnings: warnings.clone(),
                 machines_to_buy: plan.machines_to_buy(),
                 adds_micros_per_hour: plan.adds().0,
+                survives: survives.iter().map(ToString::to_string).collect(),
             };
-            if change == pb::Change::None && !sure {
-                sure = true;
-                continue;
-            }
             if dry_run || change == pb::Change::None {
                 check_expected(known, expected)?;
                 let workload = known.map(|known| snapshot.whole().workload(known));
@@ -134,6 +142,41 @@ impl WorkloadService {
             }
         }
         Err(status::overtaken("the mesh changes faster than a plan can be made"))
+    }
+}
+
+/// What applying a workload would come to.
+struct Draft {
+    /// What is committed.
+    put: Plan,
+    /// What is shown: of a dry run, as if nothing of the workload had a place yet.
+    plan: Plan,
+    change: pb::Change,
+}
+
+impl Draft {
+    fn new(planner: &Planner, spec: &WorkloadSpec, dry_run: bool) -> Self {
+        let known = planner.state.workloads.get(&spec.name);
+        let same = known.is_some_and(|known| *known.spec == *spec);
+        let put = planner.put(spec);
+        let plan = if dry_run && !same { planner.anew(spec) } else { put.clone() };
+        let change = match known {
+            None => pb::Change::Created,
+            Some(_) if same && plan.targets.is_empty() => pb::Change::None,
+            Some(_) => pb::Change::Updated,
+        };
+        Self { put, plan, change }
+    }
+}
+
+impl WorkloadService {
+    /// Waits until nobody else is applied, where what is applied may depend on what else is.
+    async fn alone(&self, spec: &WorkloadSpec) -> Option<MutexGuard<'_, ()>> {
+        let depends = |rules: &Rules| rules.survives.is_some() || !rules.neighbours.is_empty();
+        let snapshot = self.reading.here();
+        let mut others = snapshot.view.state.workloads.values();
+        let any = depends(&spec.rules) || others.any(|workload| depends(&workload.spec.rules));
+        if any { Some(self.applying.lock().await) } else { None }
     }
 }
 

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 
 use super::CHUNK;
 use super::sequence::Sequence;
-use super::yard::Yard;
+use super::yard::{Score, Yard};
 
 /// Copies beyond which a problem is not improved upon: the order of placing is good enough there.
 const COPIES_MAX: u64 = 4_000;
@@ -39,13 +39,13 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
     if yard.unplaced() == copies {
         return;
     }
-    let mut best = (yard.unplaced(), yard.cost());
+    let mut best = yard.score();
     let mut sequence = Sequence::new();
     if is_solved(yard, &mut best, &mut sequence) {
         return;
     }
     for _ in 0..ROUNDS {
-        let before = best;
+        let before = best.clone();
         for item in order {
             attempt(yard, &mut best, |yard| {
                 let copies = yard.lift(*item);
@@ -85,19 +85,15 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
 }
 
 /// Places everything in the best of all ways, if that is quick: says whether it did.
-fn is_solved(yard: &mut Yard, best: &mut (u64, i64), sequence: &mut Sequence) -> bool {
+fn is_solved(yard: &mut Yard, best: &mut Score, sequence: &mut Sequence) -> bool {
     attempt(yard, best, |yard| exact::place_anew(yard, sequence, ALL)) == Some(true)
 }
 
 /// Does something, and gives what that gave, or undoes it if it made things worse.
-fn attempt<T>(
-    yard: &mut Yard,
-    best: &mut (u64, i64),
-    change: impl FnOnce(&mut Yard) -> T,
-) -> Option<T> {
+fn attempt<T>(yard: &mut Yard, best: &mut Score, change: impl FnOnce(&mut Yard) -> T) -> Option<T> {
     let before = yard.layout.clone();
     let done = change(yard);
-    let now = (yard.unplaced(), yard.cost());
+    let now = yard.score();
     if now > *best || yard.is_overbought() || yard.is_overpriced() {
         yard.layout = before;
         return None;

@@ -14,6 +14,7 @@ mod sequence;
 mod spread;
 mod yard;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use kato_core::{MicroDollars, Offer, ProviderName, RegionName, Resources};
@@ -45,6 +46,8 @@ pub struct Item {
     pub levels: Vec<Level>,
     /// The most that one copy may cost, of its machine's price.
     pub price_max: Option<MicroDollars>,
+    /// Who comes first where not everything has room: the highest.
+    pub rank: u32,
 }
 
 /// A limit on how many copies of an item are together.
@@ -131,7 +134,7 @@ pub(crate) fn solve<'a>(
     let mut yard = Packing::new(items, stalls, catalogue);
     let mut order: Vec<usize> = (0..items.len()).collect();
     // What needs most room has the fewest places to choose from.
-    order.sort_by_key(|item| std::cmp::Reverse((yard.weight(*item), *item)));
+    order.sort_by_key(|item| Reverse((items[*item].rank, yard.weight(*item), *item)));
     for item in &order {
         yard.add(*item, items[*item].copies);
     }

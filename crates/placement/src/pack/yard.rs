@@ -1,6 +1,7 @@
 //! All machines of all sites while items are put on them and taken off again.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kato_core::{Market, MicroDollars, Offer, Resources, SpotPolicy};
@@ -36,6 +37,14 @@ pub(super) fn fine(offer: &Offer) -> i64 {
     offer.price_micros_per_hour.0.saturating_mul(FINE)
 }
 
+/// How good a layout is: the least is the best.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Score {
+    /// How many copies have no place, those first that come first.
+    unplaced: Vec<u64>,
+    cost: i64,
+}
+
 /// What is where.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -52,6 +61,8 @@ pub(crate) struct Yard<'a> {
     catalogue: &'a Catalogue,
     /// Whether all items may run on the same machines but for the market.
     alike: bool,
+    /// By item, how many ranks come before its own.
+    order: Vec<usize>,
     pub(super) layout: Layout,
     demand: Resources,
 }
@@ -63,7 +74,10 @@ impl<'a> Yard<'a> {
         let alike = items.windows(2).all(|pair| any(&pair[0]) == any(&pair[1]));
         let demand = items.iter().map(|item| item.request.times(item.copies)).sum();
         let layout = Layout { bins: bins.collect(), unplaced: vec![0; items.len()] };
-        Self { items, stalls, catalogue, alike, layout, demand }
+        let ranks: BTreeSet<Reverse<u32>> = items.iter().map(|item| Reverse(item.rank)).collect();
+        let before = |item: &Item| ranks.range(..Reverse(item.rank)).count();
+        let order = items.iter().map(before).collect();
+        Self { items, stalls, catalogue, alike, order, layout, demand }
     }
 
     fn bins_mut(&mut self, stall: usize) -> &mut Vec<Bin> {
@@ -343,6 +357,16 @@ impl<'a> Yard<'a> {
             bins.iter().map(|bin| bin.cost() + bin.load.iter().map(copies).sum::<i64>()).sum()
         };
         self.layout.bins.iter().enumerate().map(of).sum::<i64>() + self.penalties()
+    }
+
+    /// How good the layout is.
+    pub(super) fn score(&self) -> Score {
+        let ranks = self.order.iter().max().map_or(0, |most| most + 1);
+        let mut unplaced = vec![0; ranks];
+        for (rank, copies) in self.order.iter().zip(&self.layout.unplaced) {
+            unplaced[*rank] += u64::from(*copies);
+        }
+        Score { unplaced, cost: self.cost() }
     }
 
     /// How many copies have no place.

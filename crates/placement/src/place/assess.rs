@@ -11,9 +11,6 @@ use super::{Ask, Site};
 use crate::catalogue::Wanted;
 use crate::pack::{FINE, share_of_price};
 
-/// What a move must save in an hour, or the copy stays: about a cent, over a day.
-const MOVE: MicroDollars = MicroDollars(417);
-
 /// A cell with what is known about it.
 pub(super) struct Assessed<'a> {
     pub(super) site: &'a Site,
@@ -66,6 +63,7 @@ pub(super) fn assess<'a>(
 ) -> Vec<Assessed<'a>> {
     let workload = ask.workload;
     let demands = Demands::new(workload);
+    let moving = workload.rules.move_micros_per_hour();
     let settled = ask.standings.iter().any(|standing| standing.home);
     let shares: Vec<_> = sites.iter().map(|site| least_share(workload, wanted, site)).collect();
     let of = |(at, (index, site)): (usize, (&usize, &&'a Site))| {
@@ -79,7 +77,7 @@ pub(super) fn assess<'a>(
             latency,
             latency_price: latency.map_or(MicroDollars::ZERO, |latency| latency.price(price)),
             preference: preference(workload, site),
-            moving: if settled && !home { MOVE } else { MicroDollars::ZERO },
+            moving: if settled && !home { moving } else { MicroDollars::ZERO },
             refusal: refusal(workload, site, latency)
                 .or_else(|| neighbour(ask, site, order, sites)),
             refused: standing.is_some_and(|standing| standing.refused),

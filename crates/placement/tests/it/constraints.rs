@@ -2,7 +2,7 @@
 
 use kato_core::{
     Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Neighbour, Preference, Preferred,
-    Refusal, Resources, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
+    Refusal, Resources, Rules, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing, place};
 
@@ -500,6 +500,53 @@ fn what_has_a_place_stays_unless_elsewhere_is_better_by_more_than_a_move_costs()
     assert_eq!(at_home(false, 1), "nyc");
     assert_eq!(at_home(true, 417), "dub");
     assert_eq!(at_home(true, 418), "nyc");
+}
+
+#[test]
+fn moving_costs_what_the_workload_says() {
+    for (cost, stay_s, expected) in [
+        (None, None, 417),
+        (Some(1_000_000), None, 41_667),
+        (None, Some(3_600), 10_000),
+        (Some(0), None, 0),
+        (Some(i64::MAX), Some(60), i64::MAX),
+    ] {
+        let rules = Rules { move_micros: cost.map(MicroDollars), stay_s, ..Rules::default() };
+        assert_eq!(rules.move_micros_per_hour(), MicroDollars(expected));
+    }
+}
+
+#[test]
+fn the_highest_priority_comes_first() {
+    let mut only = site("dub", DUBLIN);
+    only.machines_to_buy_max = 1;
+    let offers = [offer("dub", "small", 30_000, Market::OnDemand)];
+    // Small and large, cheap and dear: whoever has the higher priority is placed.
+    for (sizes, priorities) in [
+        ((500, 2_000), (1, 0)),
+        ((2_000, 500), (1, 0)),
+        ((500, 2_000), (0, 1)),
+        ((2_000, 500), (0, 1)),
+    ] {
+        let of = |name: &str, cpu_millis, priority| {
+            let mut workload = workload();
+            workload.name = name.parse().unwrap();
+            workload.request.cpu_millis = cpu_millis;
+            workload.rules.priority = priority;
+            workload
+        };
+        let (a, b) = (of("a", sizes.0, priorities.0), of("b", sizes.1, priorities.1));
+        let asks = [Ask::new(&a, 4), Ask::new(&b, 4)];
+        let problem =
+            Problem { asks: &asks, sites: std::slice::from_ref(&only), now: Timestamp(1) };
+        let answers = place(&problem, &Catalogue::new(offers.clone())).answers;
+        let higher = usize::from(priorities.1 > priorities.0);
+        let alone = [Ask::new(asks[higher].workload, 4)];
+        let problem = Problem { asks: &alone, ..problem };
+        let alone = place(&problem, &Catalogue::new(offers.clone())).answers.remove(0);
+        assert_eq!(answers[higher].unplaced, alone.unplaced, "{sizes:?} {priorities:?}");
+        assert!(answers[1 - higher].unplaced > 0, "there is no room for all");
+    }
 }
 
 #[test]

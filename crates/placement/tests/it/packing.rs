@@ -28,6 +28,7 @@ fn any_item(sites: usize) -> impl Strategy<Value = Item> {
                 .into_iter()
                 .collect(),
             price_max: None,
+            rank: 0,
         }
     })
 }

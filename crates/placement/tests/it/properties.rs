@@ -157,7 +157,7 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
                 price_age_s_max: days.map(|days| days * 86_400),
                 spreads,
                 preferences,
-                neighbours: Vec::new(),
+                ..Rules::default()
             },
         )
 }

@@ -1,6 +1,8 @@
 //! Enumerations to and from their stored numbers. A number that this build does not know is refused.
 
-use kato_core::{Arch, Failover, Health, Level, Market, Source, SpotPolicy, Timestamp};
+use kato_core::{
+    Arch, Failover, FailureDomain, Health, Level, Market, Source, SpotPolicy, Timestamp,
+};
 
 use crate::InvalidMessage;
 use crate::store_v1 as pb;
@@ -33,6 +35,7 @@ numbers! {
     Market <-> Market, "market" { OnDemand = OnDemand, Spot = Spot }
     Arch <-> Arch, "arch" { X86_64 = X8664, Arm64 = Arm64 }
     SpotPolicy <-> SpotPolicy, "spot" { Allowed = Allowed, Required = Required, Never = Never }
+    FailureDomain <-> FailureDomain, "failure domain" { Provider = Provider, Region = Region, Datacenter = Datacenter }
     Level <-> Level, "level" { Provider = Provider, Datacenter = Datacenter, Zone = Zone, Cell = Cell }
     Failover <-> Failover, "failover" { Auto = Auto, Never = Never }
     Source <-> Source, "source" { Running = Running, Shared = Shared, Buy = Buy }

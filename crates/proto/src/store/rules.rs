@@ -1,6 +1,8 @@
 //! What a workload asks of places and machines, to and from its stored form.
 
-use kato_core::{Arch, Level, MicroDollars, Most, Neighbour, Preference, Preferred, Rules, Spread};
+use kato_core::{
+    Arch, Level, MicroDollars, Most, Neighbour, Preference, Preferred, Rebalance, Rules, Spread,
+};
 
 use super::names::enumerated;
 use crate::store_v1 as pb;
@@ -28,6 +30,11 @@ pub(super) fn to_stored(rules: &Rules) -> Option<pb::Rules> {
         spreads: spreads.iter().map(Into::into).collect(),
         preferences: rules.preferences.iter().map(Into::into).collect(),
         neighbours: rules.neighbours.iter().map(Into::into).collect(),
+        rebalance_never: rules.rebalance == Rebalance::Never,
+        move_micros: rules.move_micros.map(|cost| cost.0),
+        stay_s: rules.stay_s,
+        priority: rules.priority,
+        survives: rules.survives.map(|domain| pb::FailureDomain::from(domain).into()),
     };
     (stored != pb::Rules::default()).then_some(stored)
 }
@@ -57,6 +64,14 @@ pub(super) fn from_stored(spread: i32, stored: Option<pb::Rules>) -> Result<Rule
         spreads: older.map(Ok).into_iter().chain(spreads).collect::<Result<_, InvalidMessage>>()?,
         preferences: preferences.collect::<Result<_, InvalidMessage>>()?,
         neighbours: neighbours.collect::<Result<_, InvalidMessage>>()?,
+        rebalance: if stored.rebalance_never { Rebalance::Never } else { Rebalance::Auto },
+        move_micros: stored.move_micros.map(MicroDollars),
+        stay_s: stored.stay_s,
+        priority: stored.priority,
+        survives: stored
+            .survives
+            .map(|domain| enumerated::<pb::FailureDomain, _>(domain, "rules.survives"))
+            .transpose()?,
     })
 }
 

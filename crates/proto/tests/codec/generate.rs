@@ -7,11 +7,11 @@ use kato_core::version::FIRST;
 use kato_core::{
     Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates, Country,
     Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind,
-    Failover, Health, Instance, InstanceId, Level, Machine, MachineId, MachineName, MachineSpec,
-    Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place, Placement, Preference,
-    Preferred, PutWorkload, Quote, Refusal, Resources, Revision, Rules, Settings, Source,
-    SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing, Unplaceable, Verdict,
-    Workload, WorkloadName, WorkloadSpec,
+    Failover, FailureDomain, Health, Instance, InstanceId, Level, Machine, MachineId, MachineName,
+    MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place, Placement,
+    Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal, Resources, Revision, Rules,
+    Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
+    Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -172,12 +172,25 @@ fn rules() -> impl Strategy<Value = Rules> {
         labels(),
     );
     let limits = (option::of(any::<u32>()), option::of(any::<u64>()), option::of(money()));
+    let domains = vec![FailureDomain::Provider, FailureDomain::Region, FailureDomain::Datacenter];
+    let moving = (
+        select(vec![Rebalance::Auto, Rebalance::Never]),
+        option::of(money()),
+        option::of(any::<u64>()),
+        any::<u32>(),
+        option::of(select(domains)),
+    );
     let one = Just(vec![Spread::one_in_each(Level::Datacenter)]);
     let spreads = prop_oneof![one, vec(spread(), 0..3)];
-    let others = (vec(preference(), 0..3), vec(neighbour(), 0..3));
+    let others = (vec(preference(), 0..3), vec(neighbour(), 0..3), moving);
     (sets, limits, spreads, others).prop_map(
-        |(sets, limits, spreads, (preferences, neighbours))| Rules {
+        |(sets, limits, spreads, (preferences, neighbours, moving))| Rules {
             neighbours,
+            rebalance: moving.0,
+            move_micros: moving.1,
+            stay_s: moving.2,
+            priority: moving.3,
+            survives: moving.4,
             arches: sets.0,
             providers: sets.1,
             countries: sets.2,

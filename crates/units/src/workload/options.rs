@@ -122,6 +122,11 @@ pub(super) fn total_price(text: &str) -> Result<MicroDollars, ValueError> {
     amount(text, "for all instances and an hour", most, "2.50")
 }
 
+/// `MoveCost=0.01`: dollars for one move.
+pub(super) fn move_cost(text: &str) -> Result<MicroDollars, ValueError> {
+    amount(text, "for moving one instance", PRICE_MAX, "0.01")
+}
+
 /// `worth=0.01`, `excess=0.01`: dollars for one instance and hour.
 pub(super) fn worth(text: &str) -> Result<MicroDollars, ValueError> {
     amount(text, "for one instance and hour", PRICE_MAX, "0.01")

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kato_core::{
-    Arch, Continent, Country, DatacenterName, LABEL_BYTES_MAX, LABELS_MAX, Level, MicroDollars,
-    Most, Neighbour, Preference, Preferred, ProviderName, RULES_MAX, Rules, Spread, WorkloadName,
-    is_label,
+    Arch, Continent, Country, DatacenterName, FailureDomain, LABEL_BYTES_MAX, LABELS_MAX, Level,
+    MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference, Preferred, ProviderName, RULES_MAX,
+    Rebalance, Rules, Spread, WorkloadName, is_label,
 };
 
 use super::SECTION;
@@ -17,12 +17,23 @@ use crate::value::{self, ValueError};
 /// The oldest that a price may be allowed to be: beyond it, nobody meant a limit.
 const AGE_MAX: Duration = Duration::from_hours(10 * 366 * 24);
 
+/// The longest stay: beyond it a move costs nothing.
+const STAY_MAX: Duration = Duration::from_hours(366 * 24);
+
 const LEVELS: [(&str, Option<Level>); 5] = [
     ("none", None),
     ("provider", Some(Level::Provider)),
     ("datacenter", Some(Level::Datacenter)),
     ("zone", Some(Level::Zone)),
     ("cell", Some(Level::Cell)),
+];
+
+const REBALANCE: [(&str, Rebalance); 2] = [("auto", Rebalance::Auto), ("never", Rebalance::Never)];
+
+const DOMAINS: [(&str, FailureDomain); 3] = [
+    ("datacenter", FailureDomain::Datacenter),
+    ("provider", FailureDomain::Provider),
+    ("region", FailureDomain::Region),
 ];
 
 impl Reader<'_> {
@@ -44,6 +55,13 @@ impl Reader<'_> {
                 neighbours.extend(self.lines("Apart", |text| neighbour(text, false)));
                 neighbours
             },
+            rebalance: self
+                .once("Rebalance", |text| value::choice(text, &REBALANCE))
+                .unwrap_or_default(),
+            move_micros: self.once("MoveCost", options::move_cost),
+            stay_s: self.once("Stay", stay),
+            priority: self.once("Priority", priority).unwrap_or(0),
+            survives: self.once("Survive", survive),
         }
     }
 
@@ -166,6 +184,36 @@ fn price_age(text: &str) -> Result<u64, ValueError> {
         return Err(ValueError::new(format!("\"{text}\" is out of range: {right}")));
     }
     Ok(age.as_secs())
+}
+
+fn stay(text: &str) -> Result<u64, ValueError> {
+    let right = "write 1min to 1y, such as 1d";
+    let stay = value::time_span(text)
+        .map_err(|_| ValueError::new(format!("\"{text}\" is not a duration: {right}")))?;
+    let stay = stay.filter(|stay| (Duration::from_mins(1)..=STAY_MAX).contains(stay));
+    let stay =
+        stay.ok_or_else(|| ValueError::new(format!("\"{text}\" is out of range: {right}")))?;
+    Ok(stay.as_secs())
+}
+
+fn priority(text: &str) -> Result<u32, ValueError> {
+    let read = text.parse().ok().filter(|priority| *priority <= PRIORITY_MAX);
+    read.ok_or_else(|| {
+        ValueError::new(format!(
+            "\"{text}\" is not a priority: write 0 to {PRIORITY_MAX}; the highest comes first"
+        ))
+    })
+}
+
+/// `1 datacenter`.
+fn survive(text: &str) -> Result<FailureDomain, ValueError> {
+    let one = text.strip_prefix('1').filter(|rest| rest.starts_with(char::is_whitespace));
+    let word = one.ok_or_else(|| {
+        ValueError::new(format!(
+            "\"{text}\" is not what may be lost: write 1 datacenter, 1 region or 1 provider"
+        ))
+    })?;
+    value::choice(word.trim(), &DOMAINS)
 }
 
 /// `disk=ssd`.

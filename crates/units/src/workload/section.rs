@@ -19,7 +19,7 @@ enum Given {
 }
 
 /// Every key, in the order of the manual.
-const KEYS: [(&str, Given); 23] = [
+const KEYS: [(&str, Given); 28] = [
     ("Count", Given::Once),
     ("CPU", Given::Once),
     ("Memory", Given::Once),
@@ -43,6 +43,11 @@ const KEYS: [(&str, Given); 23] = [
     ("Prefer", Given::Often),
     ("With", Given::Often),
     ("Apart", Given::Often),
+    ("Rebalance", Given::Once),
+    ("MoveCost", Given::Once),
+    ("Stay", Given::Once),
+    ("Priority", Given::Once),
+    ("Survive", Given::Once),
 ];
 
 /// The most datacenters one workload may list.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{Arch, MicroDollars, Rules, Spread, UNIT_BYTES_MAX};
+use kato_core::{Arch, FailureDomain, MicroDollars, Rebalance, Rules, Spread, UNIT_BYTES_MAX};
 use proptest::prelude::*;
 
 use super::*;
@@ -82,7 +82,8 @@ fn every_rule_is_taken() {
         "web@.service",
         "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
          Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\nMaxTotalPrice=2.5\n\
-         Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n",
+         Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n\
+         Rebalance=never\nMoveCost=0.5\nStay=30d\nPriority=7\nSurvive=1 region\n",
     )
     .unwrap();
     assert_eq!(warnings, []);
@@ -95,6 +96,10 @@ fn every_rule_is_taken() {
     assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02"]);
     assert_eq!(rules.total_micros_per_hour_max, Some(MicroDollars(2_500_000)));
     assert_eq!((rules.preferences.len(), rules.neighbours.len()), (1, 3));
+    assert_eq!((rules.rebalance, rules.priority), (Rebalance::Never, 7));
+    assert_eq!(rules.survives, Some(FailureDomain::Region));
+    // Half a dollar over 720 hours.
+    assert_eq!(rules.move_micros_per_hour(), MicroDollars(695));
 }
 
 #[test]
@@ -105,6 +110,15 @@ fn rules_that_contradict_each_other_are_refused() {
         ("With=web\n", "names the workload itself"),
         ("With=db cell\nApart=db\n", "together and apart in one datacenter"),
         ("With=DB\n", "not a workload's name"),
+        ("Priority=-1\n", "0 to 1000"),
+        ("Survive=2 datacenter\n", "1 datacenter"),
+        ("Survive=1 region\nFailover=never\n", "Failover=never"),
+        ("Survive=1 datacenter\nDatacenters=dub\n", "add another"),
+        ("Survive=1 provider\nProviders=ec2\n", "add another"),
+        ("Survive=1 planet\n", "provider"),
+        ("Stay=1s\n", "1min to 1y"),
+        ("Stay=infinity\n", "1min to 1y"),
+        ("MoveCost=nan\n", "dollars"),
         ("Apart=db planet\n", "datacenter, zone or cell"),
         ("Count=5\nDatacenters=dub ewr\nSpread=datacenter max=2\n", "allows 4 copies in the 2"),
     ] {

@@ -238,6 +238,8 @@ fn coordinator_toml(
          location = [{latitude:?}, {longitude:?}]\n\
          # The longest round trip between coordinators; timeouts follow from it.\n\
          rtt_ms_max = 5\n\
+         # Instances come back to a datacenter that has been up for so long, in seconds.\n\
+         rebalance_after_s = 20\n\
          {catalog}\n\
          [tls]\n\
          ca = \"pki/ca.pem\"\n\

@@ -6,6 +6,8 @@ mod failing_over;
 mod fixture;
 mod ordering;
 mod placing;
+mod rebalancing;
 mod restoring;
 mod resuming;
+mod surviving;
 mod what_if;

@@ -1,6 +1,6 @@
 //! What would become of what runs: the answer is what then happens, and the question changes nothing.
 
-use crate::what_if::{Hypothesis, Outcome, PriceChange, what_if};
+use crate::what_if::{Hypothesis, Loss, Outcome, PriceChange, what_if};
 
 use super::fixture::{World, name, spec};
 
@@ -12,7 +12,7 @@ fn ask(world: &World, hypothesis: &Hypothesis) -> Outcome {
 }
 
 fn without(site: &str) -> Hypothesis {
-    Hypothesis { without: [name(site)].into(), ..Hypothesis::default() }
+    Hypothesis { without: [Loss::Datacenter(name(site))].into(), ..Hypothesis::default() }
 }
 
 fn moves(outcome: &Outcome) -> Vec<(String, u32, String, String)> {

@@ -1,0 +1,139 @@
+//! Whether a workload may be applied: what `Survive=` promises must be so, for it and for all that were applied before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kato_core::{
+    Batch, Command, Placement, Rejection, RejectionKind, State, WorkloadName, WorkloadSpec,
+};
+
+use crate::planner::{Plan, Planner};
+use crate::what_if::{Hypothesis, Loss, Outcome, what_if};
+
+/// The losses that a workload survives once a plan for it is carried out: none if it does not ask. Refused where it would
+/// not survive one of them, or where it would take the room that another one needs for that.
+pub(crate) fn admit(
+    planner: &Planner,
+    spec: &Arc<WorkloadSpec>,
+    plan: &Plan,
+) -> Result<Vec<Loss>, Rejection> {
+    let asks = spec.rules.survives.is_some();
+    if !asks && !is_asked(planner.state) {
+        return Ok(Vec::new());
+    }
+    if asks && !plan.left.is_empty() && !asked_before(planner.state, &spec.name) {
+        let text = format!(
+            "Survive={}: {} of the {} instances of {} have no place even while nothing is lost: {}",
+            spec.rules.survives.map(|domain| format!("1 {domain}")).unwrap_or_default(),
+            plan.unplaced(),
+            spec.count,
+            spec.name,
+            plan.decision
+        );
+        return Err(Rejection::new(RejectionKind::Invalid, text));
+    }
+    let mut state = planner.state.clone();
+    let put = plan.clone().put(Arc::clone(spec), None);
+    state.apply(&Batch { at: state.time, commands: vec![put] }).remove(0)?;
+    check(planner, &after(planner, &state), &spec.name)?;
+    Ok(losses(&state)
+        .into_iter()
+        .filter(|(_, of)| of.contains(&spec.name))
+        .map(|(loss, _)| loss)
+        .collect())
+}
+
+/// Whether a change of the state leaves what survives a loss as it is.
+pub(crate) fn is_harmless(planner: &Planner, command: &Command) -> bool {
+    if !is_asked(planner.state) {
+        return true;
+    }
+    let mut state = planner.state.clone();
+    let outcomes = state.apply(&Batch { at: state.time, commands: vec![command.clone()] });
+    let Command::Place(place) = command else { return true };
+    outcomes.iter().all(Result::is_ok)
+        && check(planner, &after(planner, &state), &place.workload).is_ok()
+}
+
+fn is_asked(state: &State) -> bool {
+    state.workloads.values().any(|workload| workload.spec.rules.survives.is_some())
+}
+
+fn after<'a>(planner: &'a Planner, state: &'a State) -> Planner<'a> {
+    Planner {
+        state,
+        catalogue: planner.catalogue,
+        now: planner.now,
+        silent: planner.silent.clone(),
+    }
+}
+
+fn asked_before(state: &State, name: &WorkloadName) -> bool {
+    let known = state.workloads.get(name);
+    known.is_some_and(|workload| workload.spec.rules.survives.is_some())
+}
+
+/// Every loss that something asks to survive, and who.
+fn losses(state: &State) -> BTreeMap<Loss, BTreeSet<WorkloadName>> {
+    let mut losses: BTreeMap<Loss, BTreeSet<WorkloadName>> = BTreeMap::new();
+    for workload in state.workloads.values() {
+        let Some(domain) = workload.spec.rules.survives else { continue };
+        let name = &workload.spec.name;
+        let placed = state.instances_of(name).filter_map(|found| found.placement.as_ref());
+        let of = |placement: &Placement| Loss::of(domain, state, placement);
+        for loss in placed.map(of) {
+            losses.entry(loss).or_default().insert(name.clone());
+        }
+    }
+    losses
+}
+
+/// What is asked to survive does so afterwards, or did not before.
+fn check(before: &Planner, after: &Planner, changed: &WorkloadName) -> Result<(), Rejection> {
+    for (loss, asking) in losses(after.state) {
+        let hypothesis = Hypothesis { without: [loss.clone()].into(), ..Hypothesis::default() };
+        let then = what_if(after, &hypothesis);
+        let mut broken = asking.iter().filter(|name| left(&then, name) > 0).peekable();
+        if broken.peek().is_none() {
+            continue;
+        }
+        let now = what_if(before, &hypothesis);
+        for name in broken {
+            let count = left(&then, name);
+            if asked_before(before.state, name) && left(&now, name) >= count {
+                // It would not survive it as things are, as while another datacenter is lost: this makes nothing worse.
+                continue;
+            }
+            return Err(refusal(changed, name, &loss, count, &then));
+        }
+    }
+    Ok(())
+}
+
+/// How many instances of a workload would be left without a place.
+fn left(outcome: &Outcome, name: &WorkloadName) -> u32 {
+    let own = outcome.stranded.iter().filter(|stranded| stranded.workload == *name);
+    own.map(|stranded| stranded.instances).sum()
+}
+
+fn refusal(
+    changed: &WorkloadName,
+    name: &WorkloadName,
+    loss: &Loss,
+    count: u32,
+    outcome: &Outcome,
+) -> Rejection {
+    let why = outcome.stranded.iter().find(|stranded| stranded.workload == *name);
+    let why = why.map(|stranded| stranded.why.clone()).unwrap_or_default();
+    let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
+    let would = if name == changed {
+        format!("{name} would not survive the loss of {loss}, which its Survive= asks for")
+    } else {
+        format!("{changed} would take what {name} needs to survive the loss of {loss}")
+    };
+    let text = format!(
+        "{would}: {instances} of {name} would have no place: {why}. `kato plan --without {loss}` shows it; more room \
+         elsewhere, or a higher machines_max there, would do"
+    );
+    Rejection::new(RejectionKind::Invalid, text)
+}

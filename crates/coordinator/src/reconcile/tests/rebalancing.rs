@@ -1,0 +1,155 @@
+//! What runs moves to where it costs less, and stays where it is otherwise.
+
+use std::time::Duration;
+
+use kato_core::{Command, MachineId, OrderId, Resources};
+
+use super::super::rebalance::Memory;
+use super::fixture::{World, instance, machine, spec};
+
+/// How long a datacenter must have been up.
+const AFTER: Duration = Duration::from_mins(10);
+/// A moment by which it has been.
+const LATER: Duration = Duration::from_secs(700);
+
+fn pass(world: &World, memory: &mut Memory, now: Duration) -> Vec<Command> {
+    memory.decide(&world.planner(), &world.reports(now), AFTER, now)
+}
+
+/// A leader that has led for long enough.
+fn leading(world: &World) -> Memory {
+    let mut memory = Memory::default();
+    let early = Duration::from_secs(10);
+    assert_eq!(pass(world, &mut memory, early), vec![], "nothing has been up for long enough");
+    memory
+}
+
+/// Proposes, and lets what moved be bound; says how many moves there were.
+fn act(world: &mut World, memory: &mut Memory) -> usize {
+    let commands = pass(world, memory, LATER);
+    let moves = commands.len();
+    for command in commands {
+        world.run(command);
+    }
+    world.bind();
+    moves
+}
+
+/// Gives a lost site its leases back.
+fn resume(world: &mut World, site: &str) {
+    for number in 1..=2 {
+        let (machine, revision) = (machine(site, number), world.state.revision);
+        world.run(Command::Settled { machine: machine.clone(), revision });
+        world.run(Command::Resume { machine, incarnation: 1 });
+    }
+}
+
+/// What a lost datacenter drove away comes back once it has been up for a while, and then stays.
+#[test]
+fn what_was_driven_away_comes_back() {
+    let mut world = World::new();
+    world.lose("ewr");
+    world.put(&spec("web", "Near=40.7,-74\n"));
+    assert_eq!(world.site_of("web@1").unwrap(), "dub");
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    let almost = Duration::from_secs(609);
+    assert_eq!(pass(&world, &mut memory, almost), vec![]);
+    assert_eq!(act(&mut world, &mut memory), 1);
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+    assert_eq!(act(&mut world, &mut memory), 0);
+    // One that is lost again must have been up for as long again.
+    world.lose("ewr");
+    assert_eq!(pass(&world, &mut memory, LATER), vec![]);
+    resume(&mut world, "ewr");
+    assert_eq!(pass(&world, &mut memory, LATER), vec![]);
+}
+
+#[test]
+fn nothing_moves_that_does_not_save_more_than_its_move_costs() {
+    for options in ["Rebalance=never\n", "Failover=never\n", "MoveCost=100\n", "Stay=1min\n"] {
+        let mut world = World::new();
+        world.lose("ewr");
+        // 70 ms at $0.0005: 3.5 cents an hour.
+        world.put(&spec("web", &format!("Near=40.7,-74\n{options}")));
+        resume(&mut world, "ewr");
+        let mut memory = leading(&world);
+        assert_eq!(act(&mut world, &mut memory), 0, "{options}");
+    }
+}
+
+/// The others of a workload run meanwhile, and only what runs well is touched.
+#[test]
+fn copies_move_one_after_the_other() {
+    let mut world = World::new();
+    world.lose("ewr");
+    world.put(&spec("web", "Count=3\nNear=40.7,-74\n"));
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    let mut silent = world.reports(LATER);
+    silent.remove(&super::fixture::name("dub"));
+    assert_eq!(
+        memory.decide(&world.planner(), &silent, AFTER, LATER),
+        vec![],
+        "who knows how they are"
+    );
+    for step in 1..=3 {
+        assert_eq!(act(&mut world, &mut memory), 1);
+        let there = ["web@1", "web@2", "web@3"].map(|id| world.site_of(id).unwrap());
+        assert_eq!(there.iter().filter(|site| *site == "ewr").count(), step);
+    }
+    assert_eq!(act(&mut world, &mut memory), 0);
+}
+
+/// A machine in dub that was bought, with copies of two workloads on it for which it is nearer than machines elsewhere that
+/// are paid for anyway.
+fn bought(latency_price: &str) -> World {
+    let mut world = World::new();
+    world.sell();
+    for site in ["ewr", "sin"] {
+        world.lose(site);
+    }
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    let near = format!("CPU=500m\nNear=53.4,-6.3\nLatencyPrice={latency_price}\n");
+    world.put(&spec("web", &format!("Count=2\n{near}")));
+    world.put(&spec("api", &near));
+    let order: Vec<OrderId> = world.state.orders.keys().copied().collect();
+    assert_eq!(order.len(), 1, "all three share one");
+    let mut joined = world.state.machines[&machine("dub", 1)].spec.clone();
+    (joined.id, joined.order) = (machine("dub", 3), Some(order[0]));
+    joined.resources = Resources::new(2_000, 8_192);
+    world.run(Command::JoinMachine(joined));
+    world.bind();
+    for site in ["ewr", "sin"] {
+        resume(&mut world, site);
+    }
+    world
+}
+
+fn on(world: &World, id: &str) -> MachineId {
+    world.state.instances[&instance(id)].placement.clone().unwrap().machine.expect("it is bound")
+}
+
+/// One alone leaves for nothing, for the others keep the machine paid: all of them leave, one of each workload at a time, and
+/// none comes back on the way.
+#[test]
+fn a_machine_that_is_not_worth_its_price_is_emptied() {
+    // Three copies with 73 ms more at $0.0003 cost 6.6 cents, the machine 10.7.
+    let mut world = bought("0.0003");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 2);
+    assert_eq!(act(&mut world, &mut memory), 1);
+    for id in ["web@1", "web@2", "api@1"] {
+        assert_eq!(world.site_of(id).unwrap(), "ewr", "{id}");
+    }
+    assert!(world.state.machines[&machine("dub", 3)].bound.is_empty());
+}
+
+#[test]
+fn a_machine_that_is_worth_its_price_is_kept() {
+    // They would cost 11 cents.
+    let mut world = bought("0.0005");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 0);
+    assert_eq!(on(&world, "api@1"), machine("dub", 3));
+}
