@@ -49,6 +49,11 @@ pub struct CatalogueError {
     pub message: String,
 }
 
+/// The offers that a text in the form of [`Catalogue::parse_csv`] has: to read it and index it apart.
+pub fn read_csv(text: &str, defaults: &Defaults) -> Result<Vec<Offer>, CatalogueError> {
+    parse::offers(text, defaults, ROWS_MAX)
+}
+
 impl Catalogue {
     /// A catalogue of `offers`. Offers of one provider, region, kind and market (as the zones of a
     /// region give them) become one, the cheapest.
@@ -78,7 +83,7 @@ impl Catalogue {
     /// our optional columns `Provider`, `PricedAt` (`YYYY-MM-DD`) and `Source`. A row is an on-demand
     /// offer where `Price` is given and a spot offer where `SpotPrice` is.
     pub fn parse_csv(text: &str, defaults: &Defaults) -> Result<Self, CatalogueError> {
-        Ok(Self::new(parse::offers(text, defaults, ROWS_MAX)?))
+        Ok(Self::new(read_csv(text, defaults)?))
     }
 
     /// The catalogue that the crate carries, for a start without a price feed: common EC2 types and
