@@ -20,10 +20,10 @@ pub const ROWS_MAX: usize = 1_000_000;
 
 const BUILTIN: &str = include_str!("../data/offers.csv");
 
-/// Offers by provider and region.
+/// Offers by provider and region. A clone shares the index of every region, until one of the two gets other offers there.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    shelves: BTreeMap<ProviderName, BTreeMap<RegionName, Shelf>>,
+    shelves: BTreeMap<ProviderName, BTreeMap<RegionName, Arc<Shelf>>>,
 }
 
 /// What a row is taken to say where its column is absent or empty.
@@ -73,7 +73,8 @@ impl Catalogue {
             }
         }
         let shelves = regions.into_iter().map(|(provider, regions)| {
-            let shelves = regions.into_iter().map(|(region, offers)| (region, Shelf::new(offers)));
+            let shelves =
+                regions.into_iter().map(|(region, offers)| (region, Arc::new(Shelf::new(offers))));
             (provider, shelves.collect())
         });
         Self { shelves: shelves.collect() }
@@ -96,6 +97,34 @@ impl Catalogue {
             Ok(catalogue) => catalogue,
             Err(error) => panic!("builtin-catalogue-parses: {error}"),
         }
+    }
+
+    /// Sells these in a region from now on, and nothing else there: for a feed that tells the prices of one region after the
+    /// other. The index of that region alone is built anew.
+    ///
+    /// # Panics
+    /// When one of them is not of that region.
+    pub fn set_region(
+        &mut self,
+        provider: &ProviderName,
+        region: &RegionName,
+        offers: impl IntoIterator<Item: Into<Arc<Offer>>>,
+    ) {
+        let offers: Vec<Arc<Offer>> = offers.into_iter().map(Into::into).collect();
+        for offer in &offers {
+            let is_there = offer.provider == *provider && offer.region == *region;
+            assert!(
+                is_there,
+                "offers-are-of-their-region: {offer:?} is not of {provider} {region}"
+            );
+        }
+        let shelves = self.shelves.entry(provider.clone()).or_default();
+        if offers.is_empty() {
+            shelves.remove(region);
+        } else {
+            shelves.insert(region.clone(), Arc::new(Shelf::new(offers)));
+        }
+        self.shelves.retain(|_, shelves| !shelves.is_empty());
     }
 
     /// The cheapest machine in a region that `request` fits and that is one of those that are wanted. Ties go to on-demand,
@@ -124,7 +153,7 @@ impl Catalogue {
 
     /// Every offer, by provider, region and price: to build a catalogue that holds others besides.
     pub fn all_offers(&self) -> impl Iterator<Item = &Arc<Offer>> {
-        self.shelves.values().flat_map(BTreeMap::values).flat_map(Shelf::offers)
+        self.shelves.values().flat_map(BTreeMap::values).flat_map(|shelf| shelf.offers())
     }
 
     /// The regions that sell something, by provider and name.
@@ -135,7 +164,7 @@ impl Catalogue {
     }
 
     fn shelf(&self, provider: &ProviderName, region: &RegionName) -> Option<&Shelf> {
-        self.shelves.get(provider)?.get(region)
+        self.shelves.get(provider)?.get(region).map(Arc::as_ref)
     }
 }
 
