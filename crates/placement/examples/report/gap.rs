@@ -5,6 +5,7 @@
 #[path = "../../tests/it/optimum.rs"]
 mod optimum;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -38,6 +39,16 @@ const SIZES: [(u64, u64); 12] = [
     (16_000, 65_536),
 ];
 
+/// How large the problems are that are drawn.
+pub(crate) struct Sizes {
+    /// Copies of all items.
+    pub(crate) copies: RangeInclusive<u32>,
+    /// Items.
+    pub(crate) kinds: RangeInclusive<u32>,
+}
+
+const SMALL: Sizes = Sizes { copies: 1..=50, kinds: 1..=5 };
+
 pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
     let problems = world.options.problems.unwrap_or(PROBLEMS);
     page.say(&format!(
@@ -49,7 +60,7 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
     let all = world.sites(1_000);
     let (mut gaps, mut times) = (Vec::new(), Vec::new());
     while gaps.len() < problems {
-        let (items, sites) = draw(&mut chance, &all, &world.catalogue);
+        let (items, sites) = draw(&mut chance, &all, &world.catalogue, &SMALL);
         let machines = sites.iter().map(|site| site.machines.len()).sum();
         if steps(&items, machines) > STEPS_MAX {
             continue;
@@ -96,7 +107,12 @@ fn steps(items: &[Item], machines: usize) -> u64 {
 }
 
 /// A problem: what is wanted, and where it may go.
-fn draw(chance: &mut Rng, sites: &[Site], catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
+pub(crate) fn draw(
+    chance: &mut Rng,
+    sites: &[Site],
+    catalogue: &Catalogue,
+    drawn: &Sizes,
+) -> (Vec<Item>, Vec<Site>) {
     let mut all = sites.to_vec();
     chance.shuffle(&mut all);
     all.truncate(chance.usize(3..=8));
@@ -107,8 +123,8 @@ fn draw(chance: &mut Rng, sites: &[Site], catalogue: &Catalogue) -> (Vec<Item>, 
             }
         }
     }
-    let mut left = chance.u32(1..=50);
-    let kinds = chance.u32(1..=5);
+    let mut left = chance.u32(drawn.copies.clone());
+    let kinds = chance.u32(drawn.kinds.clone());
     let mut items = Vec::new();
     for kind in 0..kinds {
         let copies = if kind + 1 == kinds { left } else { chance.u32(0..=left) };

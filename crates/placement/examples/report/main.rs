@@ -12,6 +12,7 @@ mod losing;
 mod memory;
 mod options;
 mod page;
+mod patterns;
 mod scale;
 mod world;
 
@@ -31,13 +32,14 @@ struct Table {
     print: fn(&World, &mut Page) -> Result<(), Failure>,
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     Table { name: "index", tells: "reading a catalogue", print: index::print },
     Table { name: "decisions", tells: "one copy after the other", print: decisions::print },
     Table { name: "scale", tells: "many copies at once", print: scale::print },
     Table { name: "losing", tells: "the largest datacenter is lost", print: losing::print },
     Table { name: "memory", tells: "what a large mesh takes", print: memory::print },
     Table { name: "gap", tells: "small problems beside the optimum", print: gap::print },
+    Table { name: "patterns", tells: "large problems beside a bound", print: patterns::print },
 ];
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use crate::memory::CHILD;
 
 /// How the command is written.
 pub(crate) const USAGE: &str =
-    "usage: report CATALOGUE.csv [TABLE…] [--problems NUMBER] [--seed NUMBER]";
+    "usage: report CATALOGUE.csv [TABLE…] [--problems COUNT] [--seed NUMBER] [--number NUMBER]";
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) problems: Option<usize>,
     /// What they are drawn with.
     pub(crate) seed: Option<u64>,
+    /// Which of them alone is told, with everything about it.
+    pub(crate) number: Option<usize>,
 }
 
 impl Options {
@@ -32,6 +34,7 @@ impl Options {
             match word.as_str() {
                 "--problems" => options.problems = Some(value()?.parse()?),
                 "--seed" => options.seed = Some(value()?.parse()?),
+                "--number" => options.number = Some(value()?.parse()?),
                 unknown if unknown.starts_with('-') => {
                     return Err(format!("there is no option {unknown}").into());
                 }
