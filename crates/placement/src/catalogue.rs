@@ -20,10 +20,10 @@ pub const ROWS_MAX: usize = 1_000_000;
 
 const BUILTIN: &str = include_str!("../data/offers.csv");
 
-/// Offers by provider and region.
+/// Offers by provider and region. A clone shares the index of every region, until one of the two gets other offers there.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    shelves: BTreeMap<ProviderName, BTreeMap<RegionName, Shelf>>,
+    shelves: BTreeMap<ProviderName, BTreeMap<RegionName, Arc<Shelf>>>,
 }
 
 /// What a row is taken to say where its column is absent or empty.
@@ -49,6 +49,11 @@ pub struct CatalogueError {
     pub message: String,
 }
 
+/// The offers that a text in the form of [`Catalogue::parse_csv`] has: to read it and index it apart.
+pub fn read_csv(text: &str, defaults: &Defaults) -> Result<Vec<Offer>, CatalogueError> {
+    parse::offers(text, defaults, ROWS_MAX)
+}
+
 impl Catalogue {
     /// A catalogue of `offers`. Offers of one provider, region, kind and market (as the zones of a
     /// region give them) become one, the cheapest.
@@ -68,7 +73,8 @@ impl Catalogue {
             }
         }
         let shelves = regions.into_iter().map(|(provider, regions)| {
-            let shelves = regions.into_iter().map(|(region, offers)| (region, Shelf::new(offers)));
+            let shelves =
+                regions.into_iter().map(|(region, offers)| (region, Arc::new(Shelf::new(offers))));
             (provider, shelves.collect())
         });
         Self { shelves: shelves.collect() }
@@ -78,7 +84,7 @@ impl Catalogue {
     /// our optional columns `Provider`, `PricedAt` (`YYYY-MM-DD`) and `Source`. A row is an on-demand
     /// offer where `Price` is given and a spot offer where `SpotPrice` is.
     pub fn parse_csv(text: &str, defaults: &Defaults) -> Result<Self, CatalogueError> {
-        Ok(Self::new(parse::offers(text, defaults, ROWS_MAX)?))
+        Ok(Self::new(read_csv(text, defaults)?))
     }
 
     /// The catalogue that the crate carries, for a start without a price feed: common EC2 types and
@@ -91,6 +97,34 @@ impl Catalogue {
             Ok(catalogue) => catalogue,
             Err(error) => panic!("builtin-catalogue-parses: {error}"),
         }
+    }
+
+    /// Sells these in a region from now on, and nothing else there: for a feed that tells the prices of one region after the
+    /// other. The index of that region alone is built anew.
+    ///
+    /// # Panics
+    /// When one of them is not of that region.
+    pub fn set_region(
+        &mut self,
+        provider: &ProviderName,
+        region: &RegionName,
+        offers: impl IntoIterator<Item: Into<Arc<Offer>>>,
+    ) {
+        let offers: Vec<Arc<Offer>> = offers.into_iter().map(Into::into).collect();
+        for offer in &offers {
+            let is_there = offer.provider == *provider && offer.region == *region;
+            assert!(
+                is_there,
+                "offers-are-of-their-region: {offer:?} is not of {provider} {region}"
+            );
+        }
+        let shelves = self.shelves.entry(provider.clone()).or_default();
+        if offers.is_empty() {
+            shelves.remove(region);
+        } else {
+            shelves.insert(region.clone(), Arc::new(Shelf::new(offers)));
+        }
+        self.shelves.retain(|_, shelves| !shelves.is_empty());
     }
 
     /// The cheapest machine in a region that `request` fits and that is one of those that are wanted. Ties go to on-demand,
@@ -119,7 +153,7 @@ impl Catalogue {
 
     /// Every offer, by provider, region and price: to build a catalogue that holds others besides.
     pub fn all_offers(&self) -> impl Iterator<Item = &Arc<Offer>> {
-        self.shelves.values().flat_map(BTreeMap::values).flat_map(Shelf::offers)
+        self.shelves.values().flat_map(BTreeMap::values).flat_map(|shelf| shelf.offers())
     }
 
     /// The regions that sell something, by provider and name.
@@ -130,7 +164,7 @@ impl Catalogue {
     }
 
     fn shelf(&self, provider: &ProviderName, region: &RegionName) -> Option<&Shelf> {
-        self.shelves.get(provider)?.get(region)
+        self.shelves.get(provider)?.get(region).map(Arc::as_ref)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reads a catalogue's text. Prices decide where money goes, so a row that is not understood is an
 //! error with its place, never skipped.
 
+use std::collections::BTreeMap;
+
 use csv::StringRecord;
 use kato_core::{
     Arch, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources, Timestamp,
@@ -13,16 +15,19 @@ const GIB: f64 = 1_073_741_824.0;
 /// The most processors or gibibytes that one machine may have: a number beyond it is a mistake.
 const SIZE_MAX: f64 = 10_000_000.0;
 
-/// The offers of a catalogue's text.
+/// The offers of a catalogue's text. Rows that follow each other and differ in their prices alone, as the zones of a region do,
+/// become one, the cheapest: where a feed lists every zone, two rows of three need not be taken apart.
 pub(super) fn offers(
     text: &str,
     defaults: &Defaults,
     rows_max: usize,
 ) -> Result<Vec<Offer>, CatalogueError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     let columns = Columns::find(reader.headers().map_err(|error| row_error(&error))?)?;
     let mut offers = Vec::new();
-    let mut record = StringRecord::new();
+    let mut regions = BTreeMap::new();
+    let mut sale: Option<Sale> = None;
+    let (mut record, mut before) = (StringRecord::new(), StringRecord::new());
     let mut rows = 0;
     while reader.read_record(&mut record).map_err(|error| row_error(&error))? {
         let row = Row { record: &record, columns: &columns, defaults };
@@ -31,9 +36,52 @@ pub(super) fn offers(
             let message = format!("more than {rows_max} rows: split the catalogue by provider");
             return Err(row.wrong("row", message));
         }
-        row.read(&mut offers)?;
+        let prices = row.prices()?;
+        match &mut sale {
+            Some(sale) if row.sells_the_same(&Row { record: &before, ..row }) => sale.add(prices),
+            _ => {
+                let next = Sale { what: row.what(&mut regions)?, prices };
+                if let Some(sale) = sale.replace(next) {
+                    sale.close(&mut offers);
+                }
+            }
+        }
+        std::mem::swap(&mut record, &mut before);
+    }
+    if let Some(sale) = sale {
+        sale.close(&mut offers);
     }
     Ok(offers)
+}
+
+/// What one row sells, and others like it.
+struct Sale {
+    /// All but market and price.
+    what: Offer,
+    prices: Prices,
+}
+
+/// The least price on demand and on spot.
+type Prices = [Option<MicroDollars>; 2];
+
+const MARKETS: [Market; 2] = [Market::OnDemand, Market::Spot];
+
+impl Sale {
+    /// Another row sells the same.
+    fn add(&mut self, prices: Prices) {
+        for (known, price) in self.prices.iter_mut().zip(prices) {
+            *known = known.iter().copied().chain(price).min();
+        }
+    }
+
+    /// No further row does: it is an offer on each market that has a price.
+    fn close(self, offers: &mut Vec<Offer>) {
+        for (market, price) in MARKETS.into_iter().zip(self.prices) {
+            if let Some(price_micros_per_hour) = price {
+                offers.push(Offer { market, price_micros_per_hour, ..self.what.clone() });
+            }
+        }
+    }
 }
 
 fn row_error(error: &csv::Error) -> CatalogueError {
@@ -91,6 +139,7 @@ impl Columns {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Row<'a> {
     record: &'a StringRecord,
     columns: &'a Columns,
@@ -98,15 +147,16 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Adds the row's offers to `offers`.
-    fn read(&self, offers: &mut Vec<Offer>) -> Result<(), CatalogueError> {
-        let prices = [
-            (Market::OnDemand, self.price("Price", Some(self.columns.price))?),
-            (Market::Spot, self.price("SpotPrice", self.columns.spot_price)?),
-        ];
-        let offer = Offer {
+    /// What the row sells, but for market and price. Thousands of offers share the name of a region, so it is kept once.
+    fn what(&self, regions: &mut BTreeMap<String, RegionName>) -> Result<Offer, CatalogueError> {
+        let region = self.text(Some(self.columns.region)).unwrap_or("");
+        let region = match regions.get(region) {
+            Some(known) => known.clone(),
+            None => regions.entry(region.to_owned()).or_insert(self.region(region)?).clone(),
+        };
+        Ok(Offer {
             provider: self.provider()?,
-            region: self.region()?,
+            region,
             kind: self.kind()?,
             market: Market::OnDemand,
             arch: self.arch()?,
@@ -114,18 +164,27 @@ impl Row<'_> {
             price_micros_per_hour: MicroDollars::ZERO,
             priced_at: self.priced_at()?,
             source: self.source(),
-        };
-        for (market, price) in prices {
-            if let Some(price_micros_per_hour) = price {
-                offers.push(Offer { market, price_micros_per_hour, ..offer.clone() });
-            }
-        }
-        Ok(())
+        })
+    }
+
+    fn prices(&self) -> Result<Prices, CatalogueError> {
+        let on_demand = self.price("Price", Some(self.columns.price))?;
+        Ok([on_demand, self.price("SpotPrice", self.columns.spot_price)?])
+    }
+
+    /// Whether another row says the same but for prices and columns that nobody reads.
+    fn sells_the_same(&self, other: &Self) -> bool {
+        let columns = self.columns;
+        let needed = [columns.kind, columns.region, columns.cpus, columns.memory].map(Some);
+        let others = [columns.provider, columns.arch, columns.priced_at, columns.source];
+        let mut all = needed.into_iter().chain(others);
+        all.all(|column| self.text(column) == other.text(column))
     }
 
     /// The column's text; none where it is absent or empty.
     fn text(&self, column: Option<usize>) -> Option<&str> {
-        column.and_then(|column| self.record.get(column)).filter(|text| !text.is_empty())
+        let text = column.and_then(|column| self.record.get(column)).map(str::trim);
+        text.filter(|text| !text.is_empty())
     }
 
     fn provider(&self) -> Result<ProviderName, CatalogueError> {
@@ -137,8 +196,7 @@ impl Row<'_> {
         }
     }
 
-    fn region(&self) -> Result<RegionName, CatalogueError> {
-        let text = self.text(Some(self.columns.region)).unwrap_or("");
+    fn region(&self, text: &str) -> Result<RegionName, CatalogueError> {
         text.parse().map_err(|error: NameError| self.wrong("Region", error.to_string()))
     }
 
@@ -251,6 +309,20 @@ mod tests {
         assert_eq!(offers[1].price_micros_per_hour, MicroDollars(30_000));
         assert_eq!(offers[1].priced_at, Timestamp(20_267 * 86_400_000));
         assert_eq!(offers[1].source, "test");
+    }
+
+    #[test]
+    fn zones_that_differ_in_their_prices_alone_become_the_cheapest_one() {
+        let rows = "a,m,,1,1,0.3,,\n a,m ,, 1,1,0.2,0.1,\na,m,,1,1,0.4,0.05,\n";
+        let offers = read(&format!("{HEADER}\n{rows}")).unwrap();
+        let sold: Vec<_> = offers.iter().map(|o| (o.market, o.price_micros_per_hour.0)).collect();
+        assert_eq!(sold, [(Market::OnDemand, 200_000), (Market::Spot, 50_000)]);
+        for other in ["b,m,,1,1", "a,n,,1,1", "a,m,arm64,1,1", "a,m,,2,1", "a,m,,1,2"] {
+            let offers = read(&format!("{HEADER}\na,m,,1,1,0.3,,\n{other},0.3,,\n")).unwrap();
+            assert_eq!(offers.len(), 2, "{other}");
+        }
+        let error = read(&format!("{HEADER}\na,m,,1,1,0.3,,\na,m,,1,1,x,,\n")).unwrap_err();
+        assert_eq!((error.line, error.column.as_str()), (3, "Price"));
     }
 
     #[test]

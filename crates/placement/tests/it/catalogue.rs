@@ -75,6 +75,32 @@ fn rows_in_any_order_give_one_catalogue() {
 }
 
 #[test]
+fn a_region_with_other_prices_is_as_if_all_were_read_with_them() {
+    let before = Catalogue::builtin();
+    let (provider, region) = ("ec2".parse().unwrap(), "eu-west-1".parse().unwrap());
+    let dearer = |offer: &Arc<Offer>| {
+        let mut offer = Offer::clone(offer);
+        if offer.provider == provider && offer.region == region {
+            // One that was cheap is dear now, so that the order changes.
+            let factor = if offer.kind == "t3.medium" { 50 } else { 2 };
+            offer.price_micros_per_hour.0 *= factor;
+        }
+        offer
+    };
+    let mut after = before.clone();
+    after.set_region(&provider, &region, before.offers(&provider, &region).map(dearer));
+    assert!(after.all_offers().eq(Catalogue::new(before.all_offers().map(dearer)).all_offers()));
+    assert!(check_against_scan(&after) > 300);
+    assert!(before.all_offers().eq(Catalogue::builtin().all_offers()), "a clone has its own");
+
+    after.set_region(&provider, &region, Vec::<Offer>::new());
+    assert!(after.regions().all(|found| found != (&provider, &region)));
+    assert_eq!(after.regions().count() + 1, before.regions().count());
+    after.set_region(&provider, &region, before.offers(&provider, &region).cloned());
+    assert!(after.all_offers().eq(before.all_offers()));
+}
+
+#[test]
 fn forty_thousand_rows_answer_as_a_scan_does() {
     let Some(text) = shared("aws_vms.csv") else { return };
     let defaults = Defaults {

@@ -4,6 +4,7 @@
 // The whole binary is a test; the lint's exemption sees only what stands inside `#[test]`.
 #![allow(clippy::unwrap_used)]
 
+mod bound;
 mod brute;
 mod catalogue;
 mod constraints;

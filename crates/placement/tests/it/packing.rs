@@ -7,6 +7,7 @@ use kato_placement::catalogue::{Catalogue, Wanted};
 use kato_placement::pack::{FINE, Item, Level, Packed, Stalls, pack};
 use proptest::prelude::*;
 
+use crate::bound;
 use crate::optimum;
 use crate::properties::{any_offers, any_sites};
 
@@ -134,5 +135,31 @@ proptest! {
         let all = packed.unplaced.iter().all(|copies| *copies == 0);
         prop_assert_eq!(all, least.is_some());
         prop_assert!(!all || Some(packed.cost) >= least);
+    }
+
+    /// The bound that the report compares large problems with, where the least is known.
+    #[test]
+    fn the_bound_is_never_more_than_the_least(
+        offers in any_offers(),
+        (mut sites, mut items) in any_problem(),
+    ) {
+        for item in &mut items {
+            item.levels.clear();
+        }
+        for site in &mut sites {
+            site.machines_to_buy_max = 100;
+        }
+        let catalogue = Catalogue::new(offers);
+        if let Some(least) = optimum::least(&items, &sites, &catalogue) {
+            let found = bound::bound(&items, &sites, &catalogue, (i64::MAX, 20));
+            prop_assert!(found.relaxed <= found.least, "{found:?}");
+            prop_assert!(found.nodes > 0 && found.least <= least, "{found:?} beside {least}");
+            let again = bound::bound(&items, &sites, &catalogue, (least, 200));
+            prop_assert!(again.least <= least, "{again:?} beside {least}");
+            if let Some((cost, _)) = bound::rounded(&items, &sites, &catalogue) {
+                prop_assert!(cost >= least, "rounded {cost} beside {least}");
+            }
+            prop_assert_eq!(bound::bought(&items, &sites, &catalogue).is_empty(), items.iter().all(|item| item.copies == 0));
+        }
     }
 }

@@ -1,27 +1,28 @@
-//! How far the packing is from the optimum, on a catalogue given by its path:
-//! `cargo run --release -p kato-placement --example gap -- ../shared/data/aws_vms.csv [PROBLEMS] [SEED]`
-//!
-//! Problems of up to 50 copies of one to five items over three to eight regions, some of them with machines that run. The
-//! optimum is computed exactly, by dynamic programming over every content that a machine may have.
+//! How far the packing is from the optimum: problems of up to 50 copies of one to five items over three to eight regions, some of
+//! them with machines that run. The optimum is computed exactly, by dynamic programming over every content that a machine may
+//! have.
 
-#[path = "../tests/it/optimum.rs"]
+#[path = "../../tests/it/optimum.rs"]
 mod optimum;
 
-use std::io::Write;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
 
 use fastrand::Rng;
-use kato_core::{Arch, Market, MicroDollars, Offer, Resources, SpotPolicy, Timestamp};
-use kato_placement::catalogue::{Defaults, Wanted};
+use kato_core::{Arch, Market, MicroDollars, Offer, Resources, SpotPolicy};
+use kato_placement::catalogue::Wanted;
 use kato_placement::pack::{FINE, Item, Stalls, pack};
-use kato_placement::{Catalogue, Room, Site, regions};
+use kato_placement::{Catalogue, Room, Site};
+
+use crate::Failure;
+use crate::figures::{Figures, count, float, goal, time, timed};
+use crate::page::Page;
+use crate::world::World;
 
 /// Problems that would take more steps to solve exactly are drawn again.
 const STEPS_MAX: u64 = 30_000_000;
-/// Problems whose optimum is looked for, and the seed that they are drawn with, unless said otherwise.
+/// Problems whose optimum is looked for, unless said otherwise.
 const PROBLEMS: usize = 1_000;
-const SEED: u64 = 1;
 /// Sizes of copies, in thousandths of a processor and MiB.
 const SIZES: [(u64, u64); 12] = [
     (100, 128),
@@ -38,50 +39,65 @@ const SIZES: [(u64, u64); 12] = [
     (16_000, 65_536),
 ];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut words = std::env::args().skip(1);
-    let path = words.next().ok_or("give the path of a catalogue's CSV")?;
-    let problems: usize = words.next().map_or(Ok(PROBLEMS), |word| word.parse())?;
-    let seed: u64 = words.next().map_or(Ok(SEED), |word| word.parse())?;
-    let text = std::fs::read_to_string(path)?;
-    let defaults =
-        Defaults { provider: "ec2".parse()?, priced_at: Timestamp(0), source: "csv".to_owned() };
-    let catalogue = Catalogue::parse_csv(&text, &defaults)?;
-    let mut chance = Rng::with_seed(seed);
+/// How large the problems are that are drawn.
+pub(crate) struct Sizes {
+    /// Copies of all items.
+    pub(crate) copies: RangeInclusive<u32>,
+    /// Items.
+    pub(crate) kinds: RangeInclusive<u32>,
+}
+
+const SMALL: Sizes = Sizes { copies: 1..=50, kinds: 1..=5 };
+
+pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
+    let problems = world.options.problems.unwrap_or(PROBLEMS);
+    page.say(&format!(
+        "{} problems of up to 50 copies of one to five items, three to eight regions; seed {}",
+        count(float(problems)),
+        world.seed()
+    ))?;
+    let mut chance = Rng::with_seed(world.seed());
+    let all = world.sites(1_000);
     let (mut gaps, mut times) = (Vec::new(), Vec::new());
-    let mut out = std::io::stdout().lock();
     while gaps.len() < problems {
-        let (items, sites) = draw(&mut chance, &catalogue);
+        let (items, sites) = draw(&mut chance, &all, &world.catalogue, &SMALL);
         let machines = sites.iter().map(|site| site.machines.len()).sum();
         if steps(&items, machines) > STEPS_MAX {
             continue;
         }
-        let Some(least) = optimum::least(&items, &sites, &catalogue) else { continue };
-        #[allow(clippy::disallowed_methods)]
-        let began = Instant::now();
-        let packed = pack(&items, &Stalls::whole(&sites), &catalogue);
-        times.push(began.elapsed().as_secs_f64() * 1e3);
+        let Some(least) = optimum::least(&items, &sites, &world.catalogue) else { continue };
+        let (seconds, packed) = timed(|| pack(&items, &Stalls::whole(&sites), &world.catalogue));
+        times.push(seconds);
         assert!(packed.unplaced.iter().all(|copies| *copies == 0), "everything can be placed");
         assert!(packed.cost >= least, "{} is less than the least, {least}", packed.cost);
-        #[allow(clippy::cast_precision_loss)]
-        let gap = (packed.cost - least) as f64 / least.max(1) as f64 * 100.0;
-        gaps.push(gap);
+        gaps.push(percent_over(packed.cost, least));
     }
-    writeln!(out, "{problems} problems, drawn with seed {seed}")?;
-    for (what, figures) in [("gap, %", &mut gaps), ("time, ms", &mut times)] {
-        figures.sort_by(f64::total_cmp);
-        let at = |thousandths: usize| figures[(figures.len() - 1) * thousandths / 1_000];
-        writeln!(
-            out,
-            "{what}: min {:.3} median {:.3} p90 {:.3} p99 {:.3} max {:.3}",
-            at(0),
-            at(500),
-            at(900),
-            at(990),
-            at(1_000)
-        )?;
-    }
+    let (gaps, times) = (Figures::new(gaps), Figures::new(times));
+    let met = gaps.median() <= 1.0 && gaps.max() <= 5.0;
+    let row = |what: &str, figures: &Figures, show: fn(f64) -> String, goal: String| {
+        let at = [0, 500, 900, 990, 1_000].map(|thousandths| show(figures.at(thousandths)));
+        let [min, median, p90, p99, max] = at;
+        [what.to_owned(), min, median, p90, p99, max, goal]
+    };
+    page.table(
+        ["", "min", "median", "p90", "p99", "max", "goal"],
+        &[
+            row("dearer than the optimum", &gaps, percent, goal("median ≤ 1 %, worst ≤ 5 %", met)),
+            row("time", &times, time, String::new()),
+        ],
+    )?;
     Ok(())
+}
+
+/// How much more a cost is than another, in percent.
+#[allow(clippy::cast_precision_loss)] // costs are far below what a float counts exactly
+pub(crate) fn percent_over(cost: i64, least: i64) -> f64 {
+    (cost - least) as f64 / least.max(1) as f64 * 100.0
+}
+
+/// Percent as they are printed.
+pub(crate) fn percent(percent: f64) -> String {
+    format!("{percent:.3} %")
 }
 
 /// How many pairs of a content and a part of it there are, for machines to buy and for each one that runs.
@@ -91,21 +107,13 @@ fn steps(items: &[Item], machines: usize) -> u64 {
 }
 
 /// A problem: what is wanted, and where it may go.
-fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
-    let mut all: Vec<Site> = catalogue
-        .regions()
-        .filter_map(|(provider, region)| {
-            Some(Site {
-                regions: vec![(provider.clone(), region.clone())],
-                machines_to_buy_max: 1_000,
-                ..Site::new(
-                    region.as_str().parse().ok()?,
-                    "cell-1".parse().ok()?,
-                    regions::coordinates(provider, region)?,
-                )
-            })
-        })
-        .collect();
+pub(crate) fn draw(
+    chance: &mut Rng,
+    sites: &[Site],
+    catalogue: &Catalogue,
+    drawn: &Sizes,
+) -> (Vec<Item>, Vec<Site>) {
+    let mut all = sites.to_vec();
     chance.shuffle(&mut all);
     all.truncate(chance.usize(3..=8));
     for site in &mut all {
@@ -115,8 +123,8 @@ fn draw(chance: &mut Rng, catalogue: &Catalogue) -> (Vec<Item>, Vec<Site>) {
             }
         }
     }
-    let mut left = chance.u32(1..=50);
-    let kinds = chance.u32(1..=5);
+    let mut left = chance.u32(drawn.copies.clone());
+    let kinds = chance.u32(drawn.kinds.clone());
     let mut items = Vec::new();
     for kind in 0..kinds {
         let copies = if kind + 1 == kinds { left } else { chance.u32(0..=left) };
