@@ -107,6 +107,8 @@ fn an_agent_speaks_of_its_own_machine_only() {
         let resources = |r: kato_proto::v1::Resources| kato_proto::store_v1::Resources {
             cpu_millis: r.cpu_millis,
             memory_bytes: r.memory_bytes,
+            disk_bytes: r.disk_bytes,
+            gpus: r.gpus,
         };
         MachineSpec {
             id: known.id,
@@ -121,6 +123,7 @@ fn an_agent_speaks_of_its_own_machine_only() {
                 price_micros_per_hour: offer.price_micros_per_hour,
                 priced_at_unix_ms: offer.priced_at_unix_ms,
                 source: offer.source,
+                gpu: offer.gpu,
             }),
             address: known.address,
             incarnation: known.incarnation + 1,

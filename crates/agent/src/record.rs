@@ -67,7 +67,11 @@ impl Assigned {
     }
 
     pub(crate) fn request(&self) -> Resources {
-        Resources { cpu_millis: self.cpu_millis, memory_bytes: self.memory_bytes }
+        Resources {
+            cpu_millis: self.cpu_millis,
+            memory_bytes: self.memory_bytes,
+            ..Resources::NONE
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {

@@ -5,7 +5,7 @@ mod sites;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kato_core::version::WITH_PLACEMENT;
+use kato_core::version::{WITH_PLACEMENT, WITH_SURVIVAL};
 use kato_core::{
     Batch, CellId, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars,
     Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict,
@@ -131,6 +131,17 @@ impl Planner<'_> {
     /// The plan in terms that the mesh's version has: what it has not is left for when the machine that would be shared
     /// has joined, or the mesh is raised.
     fn as_of_version(&self, mut plan: Plan) -> Plan {
+        if self.state.version >= WITH_SURVIVAL {
+            return plan;
+        }
+        let without_gpus = |quote: &mut Quote| {
+            if !quote.offer.is_plain() {
+                quote.offer = Arc::new(quote.offer.plain());
+            }
+        };
+        plan.targets.iter_mut().for_each(|target| without_gpus(&mut target.quote));
+        let candidates = &mut Arc::make_mut(&mut plan.decision).candidates;
+        candidates.iter_mut().filter_map(|found| found.quote.as_mut()).for_each(without_gpus);
         if self.state.version >= WITH_PLACEMENT {
             return plan;
         }

@@ -13,6 +13,7 @@ pub(crate) fn offer(region: &str, price: i64) -> Arc<Offer> {
         market: Market::OnDemand,
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 8_192),
+        gpu: None,
         price_micros_per_hour: MicroDollars(price),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

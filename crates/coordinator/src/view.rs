@@ -127,7 +127,8 @@ pub(crate) fn coordinates(at: Coordinates) -> pb::Coordinates {
 }
 
 pub(crate) fn resources(resources: Resources) -> pb::Resources {
-    pb::Resources { cpu_millis: resources.cpu_millis, memory_bytes: resources.memory_bytes }
+    let Resources { cpu_millis, memory_bytes, disk_bytes, gpus } = resources;
+    pb::Resources { cpu_millis, memory_bytes, disk_bytes, gpus }
 }
 
 pub(crate) fn offer(offer: &Offer) -> pb::Offer {
@@ -145,6 +146,7 @@ pub(crate) fn offer(offer: &Offer) -> pb::Offer {
         price_micros_per_hour: offer.price_micros_per_hour.0,
         priced_at_unix_ms: offer.priced_at.0,
         source: offer.source.clone(),
+        gpu: offer.gpu.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -282,6 +284,7 @@ fn rules(rules: &Rules) -> pb::Rules {
     let one_in_each = Spread::one_in_each(Level::Datacenter);
     pb::Rules {
         arches: shown(&rules.arches),
+        gpus: shown(&rules.gpus),
         providers: shown(&rules.providers),
         countries: shown(&rules.countries),
         continents: shown(&rules.continents),

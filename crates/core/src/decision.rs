@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Arch, CellName, Country, DatacenterName, Level, Market, MicroDollars, Offer, ProviderName,
-    Resources, SpotPolicy, Timestamp, WorkloadName,
+    Arch, CellName, Country, DatacenterName, GpuName, Level, Market, MicroDollars, Offer,
+    ProviderName, Resources, SpotPolicy, Timestamp, WorkloadName,
 };
 
 /// One choice among all datacenters, with what was known then.
@@ -231,6 +231,8 @@ pub enum Refusal {
         arches: BTreeSet<Arch>,
         /// Whose offers would do; empty: anybody's.
         providers: BTreeSet<ProviderName>,
+        /// Which GPUs would do; empty: any.
+        gpus: BTreeSet<GpuName>,
     },
     /// What is on sale there was priced too long ago.
     Stale {
@@ -286,8 +288,8 @@ impl Refusal {
             }
             Self::Spread { .. } => Self::Spread { over: Level::Datacenter, most: 1 },
             Self::NoOffer { request, spot, .. } => {
-                let (arches, providers) = (BTreeSet::new(), BTreeSet::new());
-                Self::NoOffer { request, spot, arches, providers }
+                let (arches, providers, gpus) = Default::default();
+                Self::NoOffer { request: request.plain(), spot, arches, providers, gpus }
             }
             Self::NoRoom { .. } => Self::NoRoom { lacks: None },
             other => other,
@@ -334,9 +336,11 @@ impl fmt::Display for Refusal {
             Self::Spread { over, most } => {
                 write!(f, "has {most} copies already, the most of Spread={over}")
             }
-            Self::NoOffer { request, spot, arches, providers } => {
+            Self::NoOffer { request, spot, arches, providers, gpus } => {
                 let which = offers(*spot, arches, providers);
-                write!(f, "no {which}has {request}")
+                let kinds: Vec<String> = gpus.iter().map(ToString::to_string).collect();
+                let of = if kinds.is_empty() { "" } else { " of " };
+                write!(f, "no {which}has {request}{of}{}", kinds.join(" or "))
             }
             Self::Stale { age_s, age_s_max } => {
                 write!(f, "its prices are {} old, MaxPriceAge={}", span(*age_s), span(*age_s_max))

@@ -40,7 +40,7 @@ pub use name::{
     CellId, CellName, DatacenterName, InstanceId, MachineId, MachineName, NameError, NodeName,
     PortName, ProviderName, RegionName, WorkloadName,
 };
-pub use offer::{Arch, Market, Offer};
+pub use offer::{Arch, GpuName, Market, Offer};
 pub use resources::Resources;
 pub use rules::{
     FailureDomain, LABEL_BYTES_MAX, LABELS_MAX, Level, MOVE_COST_DEFAULT, Most, Neighbour,

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::{MicroDollars, ProviderName, RegionName, Resources, Timestamp};
+use crate::{
+    LABEL_BYTES_MAX, MicroDollars, ProviderName, RegionName, Resources, Timestamp, is_label,
+};
 
 /// The processor's instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36,6 +39,36 @@ impl FromStr for Arch {
     }
 }
 
+/// A kind of GPU, or of what else providers call accelerators, by the name that they use, in capitals: `A100`, `L4`, `T4G`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GpuName(Arc<str>);
+
+impl GpuName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GpuName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for GpuName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_label(text) {
+            return Ok(Self(text.to_ascii_uppercase().into()));
+        }
+        Err(format!(
+            "\"{text}\" is not a kind of GPU: use 1 to {LABEL_BYTES_MAX} letters, digits, \"-\", \"_\", \".\" and \"/\", such as A100"
+        ))
+    }
+}
+
 /// How a machine is paid for, and whether its provider may take it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Market {
@@ -54,6 +87,19 @@ impl fmt::Display for Market {
     }
 }
 
+impl Offer {
+    /// Whether meshes before version 8 have a word for all of it.
+    pub fn is_plain(&self) -> bool {
+        self.gpu.is_none() && self.capacity == self.capacity.plain()
+    }
+
+    /// The same as those have it.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { gpu: None, capacity: self.capacity.plain(), ..self.clone() }
+    }
+}
+
 /// A machine that can be bought, with its price and where the price is from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offer {
@@ -69,6 +115,8 @@ pub struct Offer {
     pub arch: Arch,
     /// What the whole machine has.
     pub capacity: Resources,
+    /// Of which kind its GPUs are; none where it has none.
+    pub gpu: Option<GpuName>,
     /// The whole machine's price.
     pub price_micros_per_hour: MicroDollars,
     /// When the price was read at its source.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::version::{FIRST, WITH_PLACEMENT, WITH_SURVIVAL};
-use crate::{Arch, Continent, Country, DatacenterName, MicroDollars, ProviderName, WorkloadName};
+use crate::{
+    Arch, Continent, Country, DatacenterName, GpuName, MicroDollars, ProviderName, WorkloadName,
+};
 
 /// The most preferences, and the most workloads to be with or apart from, that one workload may have.
 pub const RULES_MAX: usize = 16;
@@ -25,6 +27,8 @@ pub fn is_label(text: &str) -> bool {
 pub struct Rules {
     /// Processors that its programs are built for. Empty: `x86_64`.
     pub arches: BTreeSet<Arch>,
+    /// Kinds of GPU that its machines may have. Empty: any, or none.
+    pub gpus: BTreeSet<GpuName>,
     /// Who may sell its machines. Empty: anybody.
     pub providers: BTreeSet<ProviderName>,
     /// Where its data may live. Empty: anywhere.
@@ -167,6 +171,7 @@ impl Rules {
             stay_s: None,
             priority: 0,
             survives: None,
+            gpus: BTreeSet::new(),
             ..self.clone()
         };
         if plain != *self {

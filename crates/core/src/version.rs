@@ -2,7 +2,7 @@
 //! gives the same state under every binary. A new command, or a new meaning of an old one, comes with a version of its
 //! own, and holds from where the log raises the mesh to it: once every member has said that it knows it.
 
-use crate::{Batch, Command, Decision, Target, Verdict};
+use crate::{Batch, Command, Decision, Offer, Refusal, Resources, Target, Verdict};
 
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
@@ -17,7 +17,8 @@ pub const WITH_RESTORE: u32 = 6;
 /// The version that machines came with which are on order for several instances, decisions about cells that say what
 /// a copy adds to what is paid, rules of workloads, and what cells and datacenters are labelled with.
 pub const WITH_PLACEMENT: u32 = 7;
-/// The version that workloads came with which say what moving them costs, who comes first, and what they survive.
+/// The version that workloads came with which say what moving them costs, who comes first, and what they survive; and disks
+/// and GPUs.
 pub const WITH_SURVIVAL: u32 = 8;
 
 impl Command {
@@ -26,7 +27,6 @@ impl Command {
     pub fn since(&self) -> u32 {
         match self {
             Self::Found(_)
-            | Self::JoinMachine(_)
             | Self::Suspend { .. }
             | Self::Resume { .. }
             | Self::DeclareLost(_)
@@ -34,7 +34,6 @@ impl Command {
             | Self::Bind { .. }
             | Self::Refuse { .. }
             | Self::Settled { .. }
-            | Self::OrderMachine { .. }
             | Self::AttemptOrder { .. }
             | Self::FailOrder { .. } => FIRST,
             Self::RegisterDatacenter(spec) => {
@@ -44,8 +43,11 @@ impl Command {
                     FIRST
                 }
             }
+            Self::JoinMachine(spec) => of_offer(&spec.offer).max(of_resources(spec.resources)),
+            Self::OrderMachine { offer, .. } => of_offer(offer),
             Self::PutWorkload(put) => {
-                put.spec.rules.since().max(since(&put.decision, &put.targets))
+                let spec = put.spec.rules.since().max(of_resources(put.spec.request));
+                spec.max(since(&put.decision, &put.targets))
             }
             Self::Place(place) => since(&place.decision, &place.targets),
             Self::Unplaceable { decision, .. } => since(decision, &[]),
@@ -66,6 +68,16 @@ impl Command {
     }
 }
 
+/// The version that knows all of an offer.
+fn of_offer(offer: &Offer) -> u32 {
+    if offer.is_plain() { FIRST } else { WITH_SURVIVAL }
+}
+
+/// The version that knows all of what is asked for, or there.
+fn of_resources(resources: Resources) -> u32 {
+    if resources == resources.plain() { FIRST } else { WITH_SURVIVAL }
+}
+
 /// The version that knows all of a decision.
 fn since(decision: &Decision, targets: &[Target]) -> u32 {
     let cells = decision.candidates.iter().any(|candidate| candidate.cell.is_some());
@@ -73,6 +85,21 @@ fn since(decision: &Decision, targets: &[Target]) -> u32 {
     let mut quotes = quotes.chain(targets.iter().map(|target| &target.quote));
     let marginal = quotes.any(|quote| *quote != quote.clone().plain());
     let shared = targets.iter().any(|target| target.with.is_some());
+    let offers = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
+    let mut offers = offers.chain(targets.iter().map(|target| &target.quote));
+    let resources = |refusal: &Refusal| match refusal {
+        Refusal::NoOffer { gpus, .. } if !gpus.is_empty() => WITH_SURVIVAL,
+        Refusal::NoOffer { request, .. } => of_resources(*request),
+        Refusal::NoRoom { lacks: Some(lacks) } => of_resources(*lacks),
+        _ => FIRST,
+    };
+    let newest = decision.candidates.iter().any(|candidate| match &candidate.verdict {
+        Verdict::Refused(refusal) => resources(refusal) == WITH_SURVIVAL,
+        _ => false,
+    });
+    if newest || offers.any(|quote| !quote.offer.is_plain()) {
+        return WITH_SURVIVAL;
+    }
     let refused = decision.candidates.iter().any(|candidate| match &candidate.verdict {
         Verdict::Refused(refusal) => refusal.is_newer(),
         _ => false,

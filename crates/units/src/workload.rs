@@ -119,6 +119,7 @@ fn read_spec(
     section.check_keys();
     let defaults = REQUEST_DEFAULT;
     let bound = section.once("MaxLatency", rules::latency);
+    let (gpus, kinds) = section.gpus();
     let spec = WorkloadSpec {
         // The stand-in of a name that is wrong is never seen: the file has an error then.
         name: unit.map_or_else(stand_in, |unit| unit.workload.clone()),
@@ -128,6 +129,8 @@ fn read_spec(
         request: Resources {
             cpu_millis: section.once("CPU", options::cpu).unwrap_or(defaults.cpu_millis),
             memory_bytes: section.once("Memory", options::memory).unwrap_or(defaults.memory_bytes),
+            disk_bytes: section.once("Disk", options::disk).unwrap_or(0),
+            gpus,
         },
         demand: section.demand(resolve),
         latency_ms_max: bound.map(|(latency_ms_max, _)| latency_ms_max),
@@ -140,7 +143,7 @@ fn read_spec(
         latency_price_micros_per_ms_hour: section
             .once("LatencyPrice", options::latency_price)
             .unwrap_or(LATENCY_PRICE_DEFAULT),
-        rules: section.rules(bound.and_then(|(_, percentile)| percentile)),
+        rules: section.rules(bound.and_then(|(_, percentile)| percentile), kinds),
     };
     check_contradictions(file, unit, &spec, found);
     spec

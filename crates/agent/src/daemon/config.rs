@@ -93,6 +93,13 @@ struct OfferFile {
     arch: String,
     cpu_millis: u64,
     memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "is_none")]
+    disk_bytes: u64,
+    #[serde(default, skip_serializing_if = "is_none")]
+    gpus: u64,
+    /// The kind of its GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<String>,
     price_micros_per_hour: i64,
     priced_at_unix_ms: u64,
     source: String,
@@ -103,6 +110,15 @@ struct OfferFile {
 struct ResourcesFile {
     cpu_millis: u64,
     memory_bytes: u64,
+    #[serde(default, skip_serializing_if = "is_none")]
+    disk_bytes: u64,
+    #[serde(default, skip_serializing_if = "is_none")]
+    gpus: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_none(size: &u64) -> bool {
+    *size == 0
 }
 
 impl Config {
@@ -139,6 +155,9 @@ impl Config {
                 arch: offer.arch.to_string(),
                 cpu_millis: offer.capacity.cpu_millis,
                 memory_bytes: offer.capacity.memory_bytes,
+                disk_bytes: offer.capacity.disk_bytes,
+                gpus: offer.capacity.gpus,
+                gpu: offer.gpu.as_ref().map(ToString::to_string),
                 price_micros_per_hour: offer.price_micros_per_hour.0,
                 priced_at_unix_ms: offer.priced_at.0,
                 source: offer.source.clone(),
@@ -146,6 +165,8 @@ impl Config {
             resources: own.map(|own| ResourcesFile {
                 cpu_millis: own.cpu_millis,
                 memory_bytes: own.memory_bytes,
+                disk_bytes: own.disk_bytes,
+                gpus: own.gpus,
             }),
         };
         Ok(toml::to_string(&file)?)
@@ -154,10 +175,18 @@ impl Config {
     fn check(file: File, base: &Path) -> Result<Self, String> {
         let wrong = |key: &'static str| move |error: String| format!("{key}: {error}");
         let offer = file.offer;
-        let capacity = Resources { cpu_millis: offer.cpu_millis, memory_bytes: offer.memory_bytes };
+        let capacity = Resources {
+            cpu_millis: offer.cpu_millis,
+            memory_bytes: offer.memory_bytes,
+            disk_bytes: offer.disk_bytes,
+            gpus: offer.gpus,
+        };
+        let gpu = offer.gpu.map(|gpu| gpu.parse()).transpose().map_err(wrong("offer.gpu"))?;
         let resources = file.resources.map_or(capacity, |own| Resources {
             cpu_millis: own.cpu_millis,
             memory_bytes: own.memory_bytes,
+            disk_bytes: own.disk_bytes,
+            gpus: own.gpus,
         });
         let market = match offer.market.as_str() {
             "on-demand" => Market::OnDemand,
@@ -175,6 +204,7 @@ impl Config {
             certificate: base.join(file.tls.certificate),
             key: base.join(file.tls.key),
             offer: Arc::new(Offer {
+                gpu,
                 provider: offer.provider.parse().map_err(named).map_err(wrong("offer.provider"))?,
                 region: offer.region.parse().map_err(named).map_err(wrong("offer.region"))?,
                 kind: offer.kind,
@@ -218,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let capacity = Resources { cpu_millis: 2000, memory_bytes: 8 << 30 };
+        let capacity = Resources { disk_bytes: 9 << 30, gpus: 2, ..Resources::new(2000, 8192) };
         let less = Resources { cpu_millis: 1500, ..capacity };
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
@@ -236,6 +266,7 @@ mod tests {
                 certificate: directory.join("agent.pem"),
                 key: directory.join("agent-key.pem"),
                 offer: Arc::new(Offer {
+                    gpu: Some("A100".parse().unwrap()),
                     provider: "ec2".parse().unwrap(),
                     region: "eu-west-1".parse().unwrap(),
                     kind: "m6i.large".to_owned(),

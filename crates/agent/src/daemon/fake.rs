@@ -136,6 +136,7 @@ fn machine() -> MachineSpec {
         market: Market::OnDemand,
         arch: "x86_64".parse().unwrap(),
         capacity: resources,
+        gpu: None,
         price_micros_per_hour: MicroDollars(1),
         priced_at: Timestamp(0),
         source: "a test".to_owned(),

@@ -35,6 +35,7 @@ impl Fields {
         let total = rules.total_micros_per_hour_max.map(|most| format!("{}/h", money(most)));
         let age = rules.price_age_s_max.map(std::time::Duration::from_secs);
         self.with("Processors", all(rules.arches.clone()))
+            .with("GPUs", all(rules.gpus.clone()))
             .with("Providers", all(rules.providers.clone()))
             .with("Data within", all(within.collect()))
             .with("Labels", labels(&rules.labels))
@@ -308,9 +309,16 @@ pub(crate) fn machine(machine: &Machine, instances: &[Instance], now: Timestamp)
             "Memory",
             format!("{} of {} allocated", memory(used.memory_bytes), memory(has.memory_bytes)),
         )
+        .with("Disk", allocated(used.disk_bytes, has.disk_bytes, memory))
+        .with("GPUs", allocated(used.gpus, has.gpus, |count| count.to_string()))
         .with("Offer", bought.unwrap_or_default())
         .with("Incarnation", machine.incarnation.to_string());
     format!("{}\n{}", fields.render(), lists::placements(instances, now, false).render())
+}
+
+/// How much of what a machine has is taken; nothing where it has none.
+fn allocated(used: u64, has: u64, shown: impl Fn(u64) -> String) -> String {
+    if has == 0 { String::new() } else { format!("{} of {} allocated", shown(used), shown(has)) }
 }
 
 /// What happened lately, where something did; and to what, where there are several things.

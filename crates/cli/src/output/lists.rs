@@ -236,9 +236,18 @@ pub(crate) fn offers(all: &[DatacenterOffer], now: Timestamp, wide: bool) -> Tab
         return table;
     }
     table
+        .left("GPUS", all.iter().map(|o| gpus(&offer(o))))
         .left("PROVIDER", all.iter().map(|o| dash(&offer(o).provider)))
         .left("REGION", all.iter().map(|o| dash(&offer(o).region)))
         .left("FROM", all.iter().map(|o| dash(&offer(o).source)))
+}
+
+/// `2 A100`.
+fn gpus(offer: &Offer) -> Cell {
+    match offer.capacity.map_or(0, |capacity| capacity.gpus) {
+        0 => dash(""),
+        count => format!("{count} {}", super::plain(&offer.gpu)).into(),
+    }
 }
 
 /// The ports of instances.

@@ -9,7 +9,7 @@ pub(crate) const NOW: u64 = 1_795_354_948_000;
 const MIB: u64 = 1 << 20;
 
 pub(crate) fn resources(cpu_millis: u64, mib: u64) -> Resources {
-    Resources { cpu_millis, memory_bytes: mib * MIB }
+    Resources { cpu_millis, memory_bytes: mib * MIB, ..Resources::default() }
 }
 
 pub(crate) fn offer(kind: &str, region: &str, market: Market, price: i64) -> Offer {
@@ -23,6 +23,7 @@ pub(crate) fn offer(kind: &str, region: &str, market: Market, price: i64) -> Off
         price_micros_per_hour: price,
         priced_at_unix_ms: NOW - 3 * 86_400_000,
         source: "catalogue".to_owned(),
+        gpu: String::new(),
     }
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn workload(name: &str, count: u32) -> Workload {
             unit: "[Service]\nExecStart=python3 \\\n    -u server.py\n".to_owned(),
             template: true,
             count,
-            request: Some(resources(100, 64)),
+            request: Some(Resources { disk_bytes: 5 << 30, gpus: 1, ..resources(100, 64) }),
             demand: vec![near("Dublin", 3.0), near("London", 0.0)],
             latency_ms_max: Some(60),
             price_micros_per_hour_max: Some(100_000),

@@ -38,7 +38,7 @@ fn plans() {
     bought.machines_to_buy = 1;
     assert!(!text(&plan(&bought)).contains("1 machine to buy"), "it was bought long ago");
     let one = ApplyResponse { workload: Some(sample::workload("db", 1)), ..nothing };
-    let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB\n";
+    let expected = "db would stay as it is: 1 instance of 100m CPU, 64 MiB, 5 GiB of disk, 1 GPU\n";
     assert!(text(&plan(&one)).starts_with(expected));
 }
 

@@ -97,10 +97,17 @@ pub(crate) fn memory(bytes: u64) -> String {
     }
 }
 
-/// Both of them in words: `500m CPU, 256 MiB`.
+/// All of them in words: `500m CPU, 256 MiB, 10 GiB of disk, 1 GPU`.
 pub(crate) fn resources(resources: Option<&Resources>) -> String {
     let resources = resources.copied().unwrap_or_default();
-    format!("{} CPU, {}", cpu(resources.cpu_millis), memory(resources.memory_bytes))
+    let mut text = format!("{} CPU, {}", cpu(resources.cpu_millis), memory(resources.memory_bytes));
+    if resources.disk_bytes > 0 {
+        text += &format!(", {} of disk", memory(resources.disk_bytes));
+    }
+    if resources.gpus > 0 {
+        text += &format!(", {}", count(u32::try_from(resources.gpus).unwrap_or(u32::MAX), "GPU"));
+    }
+    text
 }
 
 /// A number and its noun: `1 machine`, `2 machines`.

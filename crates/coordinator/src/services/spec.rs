@@ -68,6 +68,10 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     if let Some(request) = &spec.request {
         options.push(("CPU", format!("{}m", request.cpu_millis)));
         options.push(("Memory", request.memory_bytes.to_string()));
+        if request.disk_bytes > 0 {
+            options.push(("Disk", request.disk_bytes.to_string()));
+        }
+        options.extend(gpus(request.gpus, spec.rules.as_ref()));
     }
     for demand in &spec.demand {
         let weight = if demand.weight == 0.0 { 1.0 } else { demand.weight };
@@ -104,6 +108,17 @@ fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     }
     options.extend(rule_options(rules));
     options
+}
+
+/// `GPU=A100:2 H100:2`.
+fn gpus(count: u64, rules: Option<&pb::Rules>) -> Option<(&'static str, String)> {
+    let kinds = rules.into_iter().flat_map(|rules| &rules.gpus);
+    let kinds: Vec<String> = kinds.map(|kind| format!("{kind}:{count}")).collect();
+    match (count, kinds.is_empty()) {
+        (0, true) => None,
+        (count, true) => Some(("GPU", count.to_string())),
+        (_, false) => Some(("GPU", kinds.join(" "))),
+    }
 }
 
 /// The rules among them.

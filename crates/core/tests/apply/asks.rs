@@ -32,6 +32,7 @@ fn offer() -> Arc<Offer> {
         market: Market::OnDemand,
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 8_192),
+        gpu: None,
         price_micros_per_hour: MicroDollars(91_200),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

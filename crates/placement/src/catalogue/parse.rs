@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use csv::StringRecord;
 use kato_core::{
-    Arch, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources, Timestamp,
+    Arch, GpuName, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources,
+    Timestamp,
 };
 
 use super::{CatalogueError, Defaults, date};
@@ -103,6 +104,9 @@ struct Columns {
     arch: Option<usize>,
     cpus: usize,
     memory: usize,
+    disk: Option<usize>,
+    gpu: Option<usize>,
+    gpus: Option<usize>,
     price: usize,
     spot_price: Option<usize>,
     priced_at: Option<usize>,
@@ -131,6 +135,9 @@ impl Columns {
             arch: named("Arch"),
             cpus: needed("vCPUs")?,
             memory: needed("MemoryGiB")?,
+            disk: named("DiskGiB"),
+            gpu: named("AcceleratorName"),
+            gpus: named("AcceleratorCount"),
             price: needed("Price")?,
             spot_price: named("SpotPrice"),
             priced_at: named("PricedAt"),
@@ -154,13 +161,15 @@ impl Row<'_> {
             Some(known) => known.clone(),
             None => regions.entry(region.to_owned()).or_insert(self.region(region)?).clone(),
         };
+        let gpus = self.gpus()?;
         Ok(Offer {
+            gpu: self.gpu()?.filter(|_| gpus > 0),
             provider: self.provider()?,
             region,
             kind: self.kind()?,
             market: Market::OnDemand,
             arch: self.arch()?,
-            capacity: self.capacity()?,
+            capacity: Resources { gpus, ..self.capacity()? },
             price_micros_per_hour: MicroDollars::ZERO,
             priced_at: self.priced_at()?,
             source: self.source(),
@@ -177,7 +186,8 @@ impl Row<'_> {
         let columns = self.columns;
         let needed = [columns.kind, columns.region, columns.cpus, columns.memory].map(Some);
         let others = [columns.provider, columns.arch, columns.priced_at, columns.source];
-        let mut all = needed.into_iter().chain(others);
+        let equipment = [columns.disk, columns.gpu, columns.gpus];
+        let mut all = needed.into_iter().chain(others).chain(equipment);
         all.all(|column| self.text(column) == other.text(column))
     }
 
@@ -218,7 +228,29 @@ impl Row<'_> {
         Ok(Resources {
             cpu_millis: self.size("vCPUs", self.columns.cpus, 1_000.0)?,
             memory_bytes: self.size("MemoryGiB", self.columns.memory, GIB)?,
+            disk_bytes: self.amount("DiskGiB", self.columns.disk, GIB)?,
+            gpus: 0,
         })
+    }
+
+    /// The kind of its GPUs.
+    fn gpu(&self) -> Result<Option<GpuName>, CatalogueError> {
+        let read = self.text(self.columns.gpu).map(|text| text.replace(' ', "-").parse());
+        read.transpose().map_err(|error: String| self.wrong("AcceleratorName", error))
+    }
+
+    /// How many: none where their kind is not named. A share of one is none: whoever asks for a GPU asks for a whole one.
+    fn gpus(&self) -> Result<u64, CatalogueError> {
+        let count = self.amount("AcceleratorCount", self.columns.gpus, 1.0)?;
+        Ok(if self.text(self.columns.gpu).is_some() { count } else { 0 })
+    }
+
+    /// As [`Self::size`], of what a machine may have none of.
+    fn amount(&self, column: &str, index: Option<usize>, unit: f64) -> Result<u64, CatalogueError> {
+        match index.filter(|_| self.text(index).is_some_and(|text| text.parse() != Ok(0.0))) {
+            Some(index) => self.size(column, index, unit),
+            None => Ok(0),
+        }
     }
 
     /// A number of `unit`s, rounded down: a machine is never taken for larger than it is.

@@ -62,7 +62,9 @@ impl Shelf {
     }
 
     pub(super) fn cheapest(&self, request: Resources, wanted: &Wanted) -> Option<&Arc<Offer>> {
-        if wanted.priced_since.is_some() {
+        // The tables know of processors and memory alone.
+        let plain = request == request.plain() && wanted.gpus.is_empty();
+        if wanted.priced_since.is_some() || !plain {
             let fits =
                 |offer: &&Arc<Offer>| wanted.admits_to_buy(offer) && request.fits(offer.capacity);
             return self.offers.iter().find(fits);
@@ -148,6 +150,7 @@ mod tests {
             market,
             arch: Arch::X86_64,
             capacity: Resources::new(cpu, mib),
+            gpu: None,
             price_micros_per_hour: MicroDollars(micros),
             priced_at: Timestamp(0),
             source: String::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kato_core::{Arch, Market, Offer, ProviderName, SpotPolicy, Timestamp, WorkloadSpec};
+use kato_core::{Arch, GpuName, Market, Offer, ProviderName, SpotPolicy, Timestamp, WorkloadSpec};
 
 /// What a machine must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Wanted {
     pub arches: Arc<[Arch]>,
     /// Its provider is one of these; empty: any.
     pub providers: Arc<BTreeSet<ProviderName>>,
+    /// Its GPUs are of one of these kinds; empty: any, or none.
+    pub gpus: Arc<BTreeSet<GpuName>>,
     /// Since when its price must have been read, if it is to be bought.
     pub priced_since: Option<Timestamp>,
 }
@@ -21,7 +23,13 @@ pub struct Wanted {
 impl Wanted {
     /// A machine of this processor, from these markets.
     pub fn new(spot: SpotPolicy, arch: Arch) -> Self {
-        Self { spot, arches: Arc::new([arch]), providers: Arc::default(), priced_since: None }
+        Self {
+            spot,
+            arches: Arc::new([arch]),
+            providers: Arc::default(),
+            gpus: Arc::default(),
+            priced_since: None,
+        }
     }
 
     /// What a workload may run on, at this time.
@@ -37,6 +45,7 @@ impl Wanted {
             spot: workload.spot,
             arches,
             providers: Arc::new(rules.providers.clone()),
+            gpus: Arc::new(rules.gpus.clone()),
             priced_since: rules.price_age_s_max.map(since),
         }
     }
@@ -46,6 +55,8 @@ impl Wanted {
         self.admits_market(offer.market)
             && self.arches.contains(&offer.arch)
             && self.admits_provider(&offer.provider)
+            && (self.gpus.is_empty()
+                || offer.gpu.as_ref().is_some_and(|gpu| self.gpus.contains(gpu)))
     }
 
     /// Whether a machine that is on sale is one of these.
@@ -87,17 +98,22 @@ impl Wanted {
                 self.arches.iter().filter(|arch| other.arches.contains(arch)).copied().collect();
         }
         if self.providers != other.providers {
-            let providers = match (self.providers.is_empty(), other.providers.is_empty()) {
-                (true, _) => BTreeSet::clone(&other.providers),
-                (_, true) => BTreeSet::clone(&self.providers),
-                _ => &*self.providers & &*other.providers,
-            };
-            if providers.is_empty() {
-                return None;
-            }
-            both.providers = Arc::new(providers);
+            both.providers = both_of(&self.providers, &other.providers)?;
+        }
+        if self.gpus != other.gpus {
+            both.gpus = both_of(&self.gpus, &other.gpus)?;
         }
         both.priced_since = self.priced_since.max(other.priced_since);
         (!both.arches.is_empty()).then_some(both)
     }
+}
+
+/// What is in both sets, of which an empty one has everything; none where that is nothing.
+fn both_of<T: Clone + Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> Option<Arc<BTreeSet<T>>> {
+    let both = match (a.is_empty(), b.is_empty()) {
+        (true, _) => b.clone(),
+        (_, true) => a.clone(),
+        _ => a & b,
+    };
+    (!both.is_empty()).then(|| Arc::new(both))
 }

@@ -152,6 +152,7 @@ impl Seen<'_> {
             spot: workload.spot,
             arches: workload.rules.arches.clone(),
             providers: workload.rules.providers.clone(),
+            gpus: workload.rules.gpus.clone(),
         }
     }
 

@@ -228,7 +228,12 @@ pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
     };
     let plain = rules.arches.is_empty() && offer.arch == Arch::X86_64;
     let arch = plain || rules.arches.contains(&offer.arch);
-    market && arch && (rules.providers.is_empty() || rules.providers.contains(&offer.provider))
+    let gpu =
+        rules.gpus.is_empty() || offer.gpu.as_ref().is_some_and(|gpu| rules.gpus.contains(gpu));
+    market
+        && arch
+        && gpu
+        && (rules.providers.is_empty() || rules.providers.contains(&offer.provider))
 }
 
 /// Whether it may be bought for a workload.
@@ -238,9 +243,10 @@ pub(crate) fn is_sold_to(workload: &WorkloadSpec, offer: &Offer, now: Timestamp)
 }
 
 pub(crate) fn share(request: Resources, offer: &Offer) -> MicroDollars {
-    let share = i64::try_from(request.dominant_share_micro(offer.capacity)).unwrap();
-    let exact = share * offer.price_micros_per_hour.0;
-    MicroDollars(exact / 1_000_000 + i64::from(exact % 1_000_000 != 0))
+    let share = i128::from(request.dominant_share_micro(offer.capacity));
+    let exact = share * i128::from(offer.price_micros_per_hour.0);
+    // What is asked for and not there at all has no share that could be paid.
+    MicroDollars(i64::try_from((exact + 999_999) / 1_000_000).unwrap_or(i64::MAX))
 }
 
 /// What is preferred to a machine of this provider at this site.

@@ -37,7 +37,7 @@ fn there(copies: u32) -> Standing {
 }
 
 fn no_offer(request: Resources, spot: SpotPolicy) -> Refusal {
-    Refusal::NoOffer { request, spot, arches: [].into(), providers: [].into() }
+    Refusal::NoOffer { request, spot, arches: [].into(), providers: [].into(), gpus: [].into() }
 }
 
 /// What changes a workload and a site so that one constraint removes the site.
@@ -194,6 +194,7 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
                 spot: SpotPolicy::Never,
                 arches: [].into(),
                 providers: ["packet".parse().unwrap()].into(),
+                gpus: [].into(),
             },
         ),
         (
@@ -206,6 +207,7 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
                 spot: SpotPolicy::Never,
                 arches: [Arch::Arm64].into(),
                 providers: [].into(),
+                gpus: [].into(),
             },
         ),
         (
@@ -514,6 +516,50 @@ fn moving_costs_what_the_workload_says() {
         let rules = Rules { move_micros: cost.map(MicroDollars), stay_s, ..Rules::default() };
         assert_eq!(rules.move_micros_per_hour(), MicroDollars(expected));
     }
+}
+
+#[test]
+fn disks_and_gpus_are_looked_for_where_they_are() {
+    let mut catalogue = Vec::new();
+    for (kind, price, disk_gib, gpus, gpu) in [
+        ("plain", 10_000, 0, 0, None),
+        ("disk", 20_000, 100, 0, None),
+        ("one-l4", 30_000, 0, 1, Some("L4")),
+        ("two-a100", 90_000, 200, 2, Some("A100")),
+    ] {
+        let mut offer = offer("dub", kind, price, Market::OnDemand);
+        offer.capacity = Resources { disk_bytes: disk_gib << 30, gpus, ..offer.capacity };
+        offer.gpu = gpu.map(|name| name.parse().unwrap());
+        catalogue.push(offer);
+    }
+    let catalogue = Catalogue::new(catalogue);
+    let dub = site("dub", DUBLIN);
+    let bought = |disk_gib: u64, gpus: u64, kinds: &[&str]| {
+        let mut workload = workload();
+        workload.request = Resources { disk_bytes: disk_gib << 30, gpus, ..workload.request };
+        workload.rules.gpus = kinds.iter().map(|kind| kind.parse().unwrap()).collect();
+        let asks = [Ask::new(&workload, 1)];
+        let problem = Problem { asks: &asks, sites: std::slice::from_ref(&dub), now: Timestamp(1) };
+        let answer = place(&problem, &catalogue).answers.remove(0);
+        let bought = answer.placements.first().map(|chosen| chosen.quote.offer.kind.clone());
+        bought.unwrap_or_else(|| answer.decision.to_string())
+    };
+    assert_eq!(bought(0, 0, &[]), "plain");
+    assert_eq!(bought(10, 0, &[]), "disk");
+    assert_eq!(bought(0, 1, &[]), "one-l4");
+    assert_eq!(bought(0, 1, &["A100"]), "two-a100");
+    assert_eq!(bought(150, 1, &["L4", "A100"]), "two-a100");
+    let refused = bought(0, 2, &["L4"]);
+    assert!(refused.contains("2 GPUs of L4"), "{refused}");
+    // Two copies with a GPU each share the machine that has two.
+    let mut workload = workload();
+    workload.request.gpus = 1;
+    workload.rules.gpus = ["A100".parse().unwrap()].into();
+    let asks = [Ask::new(&workload, 2)];
+    let problem = Problem { asks: &asks, sites: std::slice::from_ref(&dub), now: Timestamp(1) };
+    let answer = place(&problem, &catalogue).answers.remove(0);
+    let hosts: Vec<Host> = answer.placements.iter().map(|chosen| chosen.on).collect();
+    assert_eq!(hosts, [Host::Bought(0), Host::Bought(0)]);
 }
 
 #[test]

@@ -26,20 +26,27 @@ fn any_provider() -> impl Strategy<Value = ProviderName> {
 }
 
 fn any_offer() -> impl Strategy<Value = Offer> {
-    let size = (1u64..=4, 1u64..=4);
+    let size = (1u64..=4, 1u64..=4, prop_oneof![4 => Just(0u64), 1 => 1u64..=2], 0u64..=2);
     let what = (0..NAMES.len(), "[mt]", any::<bool>(), prop::bool::weighted(0.8));
     let said = (any_provider(), 0u64..=3);
-    (what, size, 1i64..=60, said).prop_map(|(what, (cpu, gib), price, (provider, day))| {
-        let (region, kind, spot, x86) = what;
-        let market = if spot { Market::Spot } else { Market::OnDemand };
-        Offer {
-            provider,
-            priced_at: Timestamp(day * 86_400_000),
-            arch: if x86 { Arch::X86_64 } else { Arch::Arm64 },
-            capacity: Resources::new(cpu * 1_000, gib * 1_024),
-            ..offer(NAMES[region], &kind, price * 1_000, market)
-        }
-    })
+    (what, size, 1i64..=60, said).prop_map(
+        |(what, (cpu, gib, gpus, disk), price, (provider, day))| {
+            let (region, kind, spot, x86) = what;
+            let market = if spot { Market::Spot } else { Market::OnDemand };
+            Offer {
+                provider,
+                priced_at: Timestamp(day * 86_400_000),
+                arch: if x86 { Arch::X86_64 } else { Arch::Arm64 },
+                capacity: Resources {
+                    gpus,
+                    disk_bytes: disk << 30,
+                    ..Resources::new(cpu * 1_000, gib * 1_024)
+                },
+                gpu: (gpus > 0).then(|| ["L4", "A100"][usize::from(day > 1)].parse().unwrap()),
+                ..offer(NAMES[region], &kind, price * 1_000, market)
+            }
+        },
+    )
 }
 
 pub(crate) fn any_offers() -> impl Strategy<Value = Vec<Offer>> {
@@ -136,34 +143,39 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
         prop::option::weighted(0.3, 1i64..=80).prop_map(move |total| total.filter(|_| providers));
     (
         (arches, few(&["ec2", "packet"]), few(&["IE", "US"]), few(&["EU"])),
-        prop::bool::weighted(0.2),
+        (prop::bool::weighted(0.2), prop::option::weighted(0.1, Just("L4"))),
         prop::option::weighted(0.3, prop::sample::select(vec![30u32, 50, 95])),
         (prop::option::weighted(0.3, 0u64..=2), total),
         any_spreads(providers),
         prop::collection::vec(preference, 0..=2),
     )
         .prop_map(
-            |(sets, labelled, latency_percentile, (days, total), spreads, preferences)| Rules {
-                arches: sets.0.into_iter().collect(),
-                providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
-                countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
-                continents: sets.3.into_iter().map(|name| name.parse().unwrap()).collect(),
-                labels: labelled
-                    .then(|| ("disk".to_owned(), "ssd".to_owned()))
-                    .into_iter()
-                    .collect(),
-                latency_percentile,
-                total_micros_per_hour_max: total.map(|thousands| MicroDollars(thousands * 1_000)),
-                price_age_s_max: days.map(|days| days * 86_400),
-                spreads,
-                preferences,
-                ..Rules::default()
+            |(sets, (labelled, gpu), latency_percentile, (days, total), spreads, preferences)| {
+                Rules {
+                    arches: sets.0.into_iter().collect(),
+                    providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
+                    countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
+                    continents: sets.3.into_iter().map(|name| name.parse().unwrap()).collect(),
+                    labels: labelled
+                        .then(|| ("disk".to_owned(), "ssd".to_owned()))
+                        .into_iter()
+                        .collect(),
+                    gpus: gpu.into_iter().map(|gpu| gpu.parse().unwrap()).collect(),
+                    latency_percentile,
+                    total_micros_per_hour_max: total
+                        .map(|thousands| MicroDollars(thousands * 1_000)),
+                    price_age_s_max: days.map(|days| days * 86_400),
+                    spreads,
+                    preferences,
+                    ..Rules::default()
+                }
             },
         )
 }
 
 fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
-    let request = (0u64..=5, 0u64..=5);
+    let few = || prop_oneof![9 => Just(0u64), 1 => Just(1u64)];
+    let request = (0u64..=5, 0u64..=5, few(), few());
     let demand_at = (prop::sample::select(vec![DUBLIN, NEW_YORK, SYDNEY]), 1u32..=3);
     let spot = [SpotPolicy::Never, SpotPolicy::Allowed, SpotPolicy::Required];
     (
@@ -176,19 +188,28 @@ fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
         // Half of the workloads have none of them, so that what is simple is met often.
         prop_oneof![Just(Rules::default()), any_rules(providers)],
     )
-        .prop_map(|((cpu, gib), at, latency_ms_max, price, spot, datacenters, rules)| {
-            WorkloadSpec {
-                request: Resources::new(cpu * 500, gib * 512),
-                demand: at.into_iter().map(|(at, weight)| demand(at, weight * 1_000)).collect(),
-                latency_ms_max,
-                price_micros_per_hour_max: price.map(|price| MicroDollars(price * 1_000)),
-                spot,
-                datacenters: datacenters.into_iter().map(|name| name.parse().unwrap()).collect(),
-                rules,
-                count: 4,
-                ..workload()
-            }
-        })
+        .prop_map(
+            |((cpu, gib, gpus, disk), at, latency_ms_max, price, spot, datacenters, rules)| {
+                WorkloadSpec {
+                    request: Resources {
+                        gpus,
+                        disk_bytes: disk << 30,
+                        ..Resources::new(cpu * 500, gib * 512)
+                    },
+                    demand: at.into_iter().map(|(at, weight)| demand(at, weight * 1_000)).collect(),
+                    latency_ms_max,
+                    price_micros_per_hour_max: price.map(|price| MicroDollars(price * 1_000)),
+                    spot,
+                    datacenters: datacenters
+                        .into_iter()
+                        .map(|name| name.parse().unwrap())
+                        .collect(),
+                    rules,
+                    count: 4,
+                    ..workload()
+                }
+            },
+        )
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {

@@ -51,6 +51,7 @@ pub(crate) fn offer(region: &str, kind: &str, micros: i64, market: Market) -> Of
         market,
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 4_096),
+        gpu: None,
         price_micros_per_hour: MicroDollars(micros),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

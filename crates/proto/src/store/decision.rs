@@ -135,12 +135,15 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::Spread { over, most } => {
                 Stored::Spread(pb::SpreadTaken { over: pb::Level::from(*over).into(), most: *most })
             }
-            Refusal::NoOffer { request, spot, arches, providers } => Stored::NoOffer(pb::NoOffer {
-                request: Some((*request).into()),
-                spot: pb::SpotPolicy::from(*spot).into(),
-                arches: arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
-                providers: providers.iter().map(ToString::to_string).collect(),
-            }),
+            Refusal::NoOffer { request, spot, arches, providers, gpus } => {
+                Stored::NoOffer(pb::NoOffer {
+                    request: Some((*request).into()),
+                    spot: pb::SpotPolicy::from(*spot).into(),
+                    arches: arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
+                    providers: providers.iter().map(ToString::to_string).collect(),
+                    gpus: gpus.iter().map(ToString::to_string).collect(),
+                })
+            }
             Refusal::Neighbour { workload, over, together } => Stored::Neighbour(pb::Neighbour {
                 workload: workload.to_string(),
                 over: pb::Level::from(*over).into(),
@@ -199,6 +202,7 @@ impl TryFrom<pb::Refusal> for Refusal {
                 request: none.request.field("refusal.request")?.into(),
                 arches: rules::arches(&none.arches)?,
                 providers: rules::parsed(&none.providers, "refusal.providers")?,
+                gpus: rules::parsed(&none.gpus, "refusal.gpus")?,
             },
             Stored::Neighbour(stored) => {
                 let Neighbour { workload, over, together } = stored.try_into()?;

@@ -20,6 +20,7 @@ pub(super) fn to_stored(rules: &Rules) -> Option<pb::Rules> {
     let spreads = if older { &[][..] } else { &rules.spreads };
     let stored = pb::Rules {
         arches: rules.arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
+        gpus: rules.gpus.iter().map(ToString::to_string).collect(),
         providers: rules.providers.iter().map(ToString::to_string).collect(),
         countries: rules.countries.iter().map(ToString::to_string).collect(),
         continents: rules.continents.iter().map(ToString::to_string).collect(),
@@ -54,6 +55,7 @@ pub(super) fn from_stored(spread: i32, stored: Option<pb::Rules>) -> Result<Rule
     let neighbours = stored.neighbours.into_iter().map(TryInto::try_into);
     Ok(Rules {
         arches: arches(&stored.arches)?,
+        gpus: parsed(&stored.gpus, "rules.gpus")?,
         providers: parsed(&stored.providers, "rules.providers")?,
         countries: parsed(&stored.countries, "rules.countries")?,
         continents: parsed(&stored.continents, "rules.continents")?,

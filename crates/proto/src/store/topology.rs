@@ -27,13 +27,15 @@ impl TryFrom<pb::Coordinates> for Coordinates {
 
 impl From<Resources> for pb::Resources {
     fn from(resources: Resources) -> Self {
-        Self { cpu_millis: resources.cpu_millis, memory_bytes: resources.memory_bytes }
+        let Resources { cpu_millis, memory_bytes, disk_bytes, gpus } = resources;
+        Self { cpu_millis, memory_bytes, disk_bytes, gpus }
     }
 }
 
 impl From<pb::Resources> for Resources {
     fn from(stored: pb::Resources) -> Self {
-        Self { cpu_millis: stored.cpu_millis, memory_bytes: stored.memory_bytes }
+        let pb::Resources { cpu_millis, memory_bytes, disk_bytes, gpus } = stored;
+        Self { cpu_millis, memory_bytes, disk_bytes, gpus }
     }
 }
 
@@ -134,6 +136,7 @@ impl From<&Offer> for pb::Offer {
             price_micros_per_hour: offer.price_micros_per_hour.0,
             priced_at_unix_ms: offer.priced_at.0,
             source: offer.source.clone(),
+            gpu: offer.gpu.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
@@ -142,6 +145,7 @@ impl TryFrom<pb::Offer> for Offer {
     type Error = InvalidMessage;
 
     fn try_from(stored: pb::Offer) -> Result<Self, InvalidMessage> {
+        let gpu = Some(stored.gpu).filter(|gpu| !gpu.is_empty());
         Ok(Self {
             provider: stored.provider.parse().field("offer.provider")?,
             region: stored.region.parse().field("offer.region")?,
@@ -152,6 +156,7 @@ impl TryFrom<pb::Offer> for Offer {
             price_micros_per_hour: MicroDollars(stored.price_micros_per_hour),
             priced_at: Timestamp(stored.priced_at_unix_ms),
             source: stored.source,
+            gpu: gpu.map(|gpu| gpu.parse()).transpose().field("offer.gpu")?,
         })
     }
 }

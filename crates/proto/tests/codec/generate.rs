@@ -7,10 +7,10 @@ use kato_core::version::FIRST;
 use kato_core::{
     Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates, Country,
     Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind,
-    Failover, FailureDomain, Health, Instance, InstanceId, Level, Machine, MachineId, MachineName,
-    MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place, Placement,
-    Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal, Resources, Revision, Rules,
-    Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
+    Failover, FailureDomain, GpuName, Health, Instance, InstanceId, Level, Machine, MachineId,
+    MachineName, MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place,
+    Placement, Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal, Resources, Revision,
+    Rules, Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
     Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
@@ -46,8 +46,14 @@ fn money() -> impl Strategy<Value = MicroDollars> {
 
 /// Below what sums of a state could overflow with.
 fn resources() -> impl Strategy<Value = Resources> {
-    (0..1_u64 << 40, 0..1_u64 << 50)
-        .prop_map(|(cpu_millis, memory_bytes)| Resources { cpu_millis, memory_bytes })
+    (0..1_u64 << 40, 0..1_u64 << 50, 0..1_u64 << 50, 0..1_u64 << 10).prop_map(
+        |(cpu_millis, memory_bytes, disk_bytes, gpus)| Resources {
+            cpu_millis,
+            memory_bytes,
+            disk_bytes,
+            gpus,
+        },
+    )
 }
 
 fn coordinates() -> impl Strategy<Value = Coordinates> {
@@ -69,12 +75,16 @@ fn instance_id() -> impl Strategy<Value = InstanceId> {
         .prop_map(|(workload, number)| InstanceId::new(workload, number))
 }
 
+fn gpu() -> impl Strategy<Value = GpuName> {
+    select(vec!["A100", "L4"]).prop_map(|name| name.parse().unwrap())
+}
+
 fn offer() -> impl Strategy<Value = Arc<Offer>> {
     let market = select(vec![Market::OnDemand, Market::Spot]);
     let arch = select(vec![Arch::X86_64, Arch::Arm64]);
-    let who = (name(), name(), text(), text());
+    let who = (name(), name(), text(), text(), option::of(gpu()));
     (who, market, arch, resources(), money(), time()).prop_map(
-        |((provider, region, kind, source), market, arch, capacity, price, priced_at)| {
+        |((provider, region, kind, source, gpu), market, arch, capacity, price, priced_at)| {
             let price_micros_per_hour = price;
             Arc::new(Offer {
                 provider,
@@ -83,6 +93,7 @@ fn offer() -> impl Strategy<Value = Arc<Offer>> {
                 market,
                 arch,
                 capacity,
+                gpu,
                 price_micros_per_hour,
                 priced_at,
                 source,
@@ -170,6 +181,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         btree_set(country(), 0..3),
         btree_set(continent(), 0..3),
         labels(),
+        btree_set(gpu(), 0..3),
     );
     let limits = (option::of(any::<u32>()), option::of(any::<u64>()), option::of(money()));
     let domains = vec![FailureDomain::Provider, FailureDomain::Region, FailureDomain::Datacenter];
@@ -196,6 +208,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             countries: sets.2,
             continents: sets.3,
             labels: sets.4,
+            gpus: sets.5,
             latency_percentile: limits.0,
             price_age_s_max: limits.1,
             total_micros_per_hour_max: limits.2,
@@ -203,6 +216,13 @@ fn rules() -> impl Strategy<Value = Rules> {
             preferences,
         },
     )
+}
+
+fn no_offer() -> impl Strategy<Value = Refusal> {
+    let sets = (btree_set(arch(), 0..3), btree_set(name(), 0..3), btree_set(gpu(), 0..3));
+    (resources(), spot(), sets).prop_map(|(request, spot, (arches, providers, gpus))| {
+        Refusal::NoOffer { request, spot, arches, providers, gpus }
+    })
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
@@ -223,14 +243,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
             }
         ),
         (level(), 1..u32::MAX).prop_map(|(over, most)| Refusal::Spread { over, most }),
-        (resources(), spot(), btree_set(arch(), 0..3), btree_set(name(), 0..3)).prop_map(
-            |(request, spot, arches, providers)| Refusal::NoOffer {
-                request,
-                spot,
-                arches,
-                providers
-            }
-        ),
+        no_offer(),
         (money(), money()).prop_map(|(total_micros_per_hour, max_micros_per_hour)| {
             Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour }
         }),

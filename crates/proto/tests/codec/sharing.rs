@@ -34,7 +34,7 @@ fn decision(number: u64) -> Arc<Decision> {
 }
 
 fn placement(decision: Arc<Decision>) -> Placement {
-    let capacity = Resources { cpu_millis: 2_000, memory_bytes: 8 << 30 };
+    let capacity = Resources { cpu_millis: 2_000, memory_bytes: 8 << 30, ..Resources::NONE };
     let offer = Offer {
         provider: "ec2".parse().unwrap(),
         region: "eu-west-1".parse().unwrap(),
@@ -42,6 +42,7 @@ fn placement(decision: Arc<Decision>) -> Placement {
         market: Market::OnDemand,
         arch: Arch::X86_64,
         capacity,
+        gpu: None,
         price_micros_per_hour: MicroDollars(91_200),
         priced_at: Timestamp(1),
         source: "test".to_owned(),
@@ -51,7 +52,7 @@ fn placement(decision: Arc<Decision>) -> Placement {
         machine: None,
         epoch: Revision(7),
         generation: 1,
-        request: Resources { cpu_millis: 100, memory_bytes: 1 << 20 },
+        request: Resources { cpu_millis: 100, memory_bytes: 1 << 20, ..Resources::NONE },
         quote: Quote {
             offer: Arc::new(offer),
             source: Source::Running,

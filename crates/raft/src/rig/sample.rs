@@ -12,7 +12,7 @@ use kato_core::{
 /// Copies of each workload, and instances on each machine.
 const EACH: u32 = 100;
 const DATACENTERS: [&str; 3] = ["dub", "ewr", "fra"];
-const REQUEST: Resources = Resources { cpu_millis: 100, memory_bytes: 64 << 20 };
+const REQUEST: Resources = Resources::new(100, 64);
 const UNIT: &str = "[Unit]\nDescription=A service that answers requests\n\n[Service]\n\
     ExecStart=/usr/bin/serve --port ${KATO_PORT_HTTP} --data /var/lib/%i\nRestart=on-failure\n\n\
     [X-Kato]\nCPU=100m\nMemory=64M\nNear=DUB weight=3\nNear=Paris\nMaxLatency=200ms\n";
@@ -93,7 +93,8 @@ fn offer(label: &str) -> Offer {
         kind: format!("m7a.4xlarge-{label}"),
         market: Market::OnDemand,
         arch: Arch::X86_64,
-        capacity: Resources { cpu_millis: 16_000, memory_bytes: 64 << 30 },
+        capacity: Resources::new(16_000, 64 << 10),
+        gpu: None,
         price_micros_per_hour: MicroDollars(927_400),
         priced_at: Timestamp(1_700_000_000_000),
         source: "catalogue".to_owned(),

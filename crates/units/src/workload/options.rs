@@ -55,6 +55,19 @@ pub(super) fn cpu(text: &str) -> Result<u64, ValueError> {
 }
 
 /// `Memory=512M`: bytes.
+/// The most that one machine's disks may have: 1 PiB.
+const DISK_BYTES_MAX: u64 = 1 << 50;
+
+pub(super) fn disk(text: &str) -> Result<u64, ValueError> {
+    let bytes = value::size(text)?;
+    if (MEMORY_BYTES_MIN..=DISK_BYTES_MAX).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(ValueError::new(format!(
+        "\"{text}\" is out of range: write a size from 1M to 1024T, such as 20G"
+    )))
+}
+
 pub(super) fn memory(text: &str) -> Result<u64, ValueError> {
     let bytes = value::size(text)?;
     let range = "from 1M to 32T";

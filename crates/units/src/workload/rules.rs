@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kato_core::{
-    Arch, Continent, Country, DatacenterName, FailureDomain, LABEL_BYTES_MAX, LABELS_MAX, Level,
-    MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference, Preferred, ProviderName, RULES_MAX,
-    Rebalance, Rules, Spread, WorkloadName, is_label,
+    Arch, Continent, Country, DatacenterName, FailureDomain, GpuName, LABEL_BYTES_MAX, LABELS_MAX,
+    Level, MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference, Preferred, ProviderName,
+    RULES_MAX, Rebalance, Rules, Spread, WorkloadName, is_label,
 };
 
 use super::SECTION;
@@ -38,9 +38,14 @@ const DOMAINS: [(&str, FailureDomain); 3] = [
 
 impl Reader<'_> {
     /// All of them.
-    pub(super) fn rules(&mut self, latency_percentile: Option<u32>) -> Rules {
+    pub(super) fn rules(
+        &mut self,
+        latency_percentile: Option<u32>,
+        gpus: BTreeSet<GpuName>,
+    ) -> Rules {
         Rules {
             arches: self.set("Arch", arch),
+            gpus,
             providers: self.set("Providers", provider),
             countries: self.set("Countries", |word| word.parse().map_err(ValueError::new)),
             continents: self.set("Continents", |word| word.parse().map_err(ValueError::new)),
@@ -63,6 +68,24 @@ impl Reader<'_> {
             priority: self.once("Priority", priority).unwrap_or(0),
             survives: self.once("Survive", survive),
         }
+    }
+
+    /// `GPU=2`, `GPU=A100:2 H100:2`: how many, and of which kinds.
+    pub(super) fn gpus(&mut self) -> (u64, BTreeSet<GpuName>) {
+        let (mut count, mut kinds) = (None, BTreeSet::new());
+        for (entry, word) in self.words("GPU") {
+            let read = gpu(word).and_then(|(number, kind)| match count.replace(number) {
+                Some(other) if other != number => Err(ValueError::new(format!(
+                    "{other} and {number} of them: write the same number for every kind"
+                ))),
+                _ => Ok(kind),
+            });
+            match read {
+                Ok(kind) => kinds.extend(kind),
+                Err(error) => self.errors.on_value(entry, SECTION, &error),
+            }
+        }
+        (count.unwrap_or(0), kinds)
     }
 
     /// The words of a list, each read by itself.
@@ -163,6 +186,25 @@ pub(super) fn latency(text: &str) -> Result<(u32, Option<u32>), ValueError> {
 
 fn arch(word: &str) -> Result<Arch, ValueError> {
     word.parse().map_err(ValueError::new)
+}
+
+/// The most GPUs of one instance.
+const GPUS_MAX: u64 = 64;
+
+/// `2`, `A100:2`.
+fn gpu(word: &str) -> Result<(u64, Option<GpuName>), ValueError> {
+    let (kind, number) = match word.split_once(':') {
+        Some((kind, number)) => (Some(kind), number),
+        None => (None, word),
+    };
+    let count = number.parse().ok().filter(|count| (1..=GPUS_MAX).contains(count));
+    let count = count.ok_or_else(|| {
+        ValueError::new(format!(
+            "\"{word}\" is not a number of GPUs: write 1 to {GPUS_MAX}, and perhaps their kind before it, such as A100:2"
+        ))
+    })?;
+    let kind = kind.map(|kind| kind.parse().map_err(ValueError::new)).transpose()?;
+    Ok((count, kind))
 }
 
 fn provider(word: &str) -> Result<ProviderName, ValueError> {

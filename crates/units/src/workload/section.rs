@@ -19,10 +19,12 @@ enum Given {
 }
 
 /// Every key, in the order of the manual.
-const KEYS: [(&str, Given); 28] = [
+const KEYS: [(&str, Given); 30] = [
     ("Count", Given::Once),
     ("CPU", Given::Once),
     ("Memory", Given::Once),
+    ("Disk", Given::Once),
+    ("GPU", Given::Often),
     ("Near", Given::Often),
     ("MaxLatency", Given::Once),
     ("Datacenters", Given::Often),

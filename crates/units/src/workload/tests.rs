@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{Arch, FailureDomain, MicroDollars, Rebalance, Rules, Spread, UNIT_BYTES_MAX};
+use kato_core::{
+    Arch, FailureDomain, GpuName, MicroDollars, Rebalance, Rules, Spread, UNIT_BYTES_MAX,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -83,11 +85,14 @@ fn every_rule_is_taken() {
         "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
          Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\nMaxTotalPrice=2.5\n\
          Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n\
-         Rebalance=never\nMoveCost=0.5\nStay=30d\nPriority=7\nSurvive=1 region\n",
+         Disk=20G\nGPU=a100:2, H100:2\nRebalance=never\nMoveCost=0.5\nStay=30d\nPriority=7\nSurvive=1 region\n",
     )
     .unwrap();
     assert_eq!(warnings, []);
+    assert_eq!((spec.request.disk_bytes, spec.request.gpus), (20 << 30, 2));
     let rules = spec.rules;
+    let kinds: Vec<&str> = rules.gpus.iter().map(GpuName::as_str).collect();
+    assert_eq!(kinds, ["A100", "H100"]);
     assert_eq!(rules.arches, [Arch::X86_64, Arch::Arm64].into());
     assert_eq!(rules.providers.len(), 2);
     assert_eq!((rules.countries.len(), rules.continents.len(), rules.labels.len()), (2, 1, 2));
@@ -110,6 +115,10 @@ fn rules_that_contradict_each_other_are_refused() {
         ("With=web\n", "names the workload itself"),
         ("With=db cell\nApart=db\n", "together and apart in one datacenter"),
         ("With=DB\n", "not a workload's name"),
+        ("GPU=A100\n", "A100:2"),
+        ("GPU=0\n", "1 to 64"),
+        ("GPU=A100:2 L4:1\n", "2 and 1 of them"),
+        ("Disk=0\n", "1M to 1024T"),
         ("Priority=-1\n", "0 to 1000"),
         ("Survive=2 datacenter\n", "1 datacenter"),
         ("Survive=1 region\nFailover=never\n", "Failover=never"),

@@ -66,6 +66,7 @@ fn on_sale(items: &[Item], index: usize, site: &Site, catalogue: &Catalogue) -> 
         let room = Resources {
             cpu_millis: offer.capacity.cpu_millis.min(all.cpu_millis),
             memory_bytes: offer.capacity.memory_bytes.min(all.memory_bytes),
+            ..Resources::NONE
         };
         Machine {
             site: index,
