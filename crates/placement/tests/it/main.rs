@@ -13,4 +13,5 @@ mod latency;
 mod optimum;
 mod packing;
 mod properties;
+mod ranking;
 mod support;
