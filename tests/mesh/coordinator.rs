@@ -77,6 +77,7 @@ fn config(directory: &Path, address: String) -> Result<Config> {
         timing: Timing::for_rtt_ms(1)?,
         rebalance_after: Duration::from_mins(10),
         catalog: None,
+        catalog_in_part: false,
         sandbox: None,
     })
 }

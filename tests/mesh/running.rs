@@ -58,6 +58,7 @@ pub(crate) async fn start(
         timing: Timing::for_rtt_ms(1)?,
         rebalance_after: Duration::from_mins(10),
         catalog: None,
+        catalog_in_part: false,
         sandbox: None,
     };
     let world = || {

@@ -40,6 +40,8 @@ pub struct Config {
     pub rebalance_after: Duration,
     /// A catalogue of offers in place of the built-in one.
     pub catalog: Option<PathBuf>,
+    /// Whether lines of it that are wrong are left out.
+    pub catalog_in_part: bool,
     /// Whether machines are bought from the sandbox.
     pub sandbox: Option<SandboxConfig>,
 }
@@ -132,6 +134,8 @@ struct File {
     rtt_ms_max: Option<u64>,
     rebalance_after_s: Option<u64>,
     catalog: Option<PathBuf>,
+    #[serde(default)]
+    catalog_in_part: bool,
     tls: Tls,
     authority: Option<KeyPair>,
     sandbox: Option<SandboxConfig>,
@@ -245,6 +249,7 @@ impl Config {
             rebalance_after: rebalance_after(file.rebalance_after_s)
                 .map_err(|text| ("rebalance_after_s", text))?,
             catalog: file.catalog,
+            catalog_in_part: file.catalog_in_part,
             sandbox: file.sandbox,
         })
     }

@@ -51,7 +51,7 @@ pub struct CatalogueError {
 
 /// The offers that a text in the form of [`Catalogue::parse_csv`] has: to read it and index it apart.
 pub fn read_csv(text: &str, defaults: &Defaults) -> Result<Vec<Offer>, CatalogueError> {
-    parse::offers(text, defaults, ROWS_MAX)
+    parse::offers(text, defaults, ROWS_MAX, Err)
 }
 
 impl Catalogue {
@@ -85,6 +85,21 @@ impl Catalogue {
     /// offer where `Price` is given and a spot offer where `SpotPrice` is.
     pub fn parse_csv(text: &str, defaults: &Defaults) -> Result<Self, CatalogueError> {
         Ok(Self::new(read_csv(text, defaults)?))
+    }
+
+    /// Reads one without the rows that are not understood, and says what is wrong with each of those. Without a header that
+    /// names the columns, and with too many rows, nothing of it is taken.
+    pub fn parse_csv_in_part(
+        text: &str,
+        defaults: &Defaults,
+    ) -> Result<(Self, Vec<CatalogueError>), CatalogueError> {
+        let mut skipped = Vec::new();
+        let skip = |error| {
+            skipped.push(error);
+            Ok(())
+        };
+        let catalogue = Self::new(parse::offers(text, defaults, ROWS_MAX, skip)?);
+        Ok((catalogue, skipped))
     }
 
     /// The catalogue that the crate carries, for a start without a price feed: common EC2 types and

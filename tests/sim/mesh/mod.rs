@@ -274,6 +274,7 @@ impl SimMesh {
             // Short, so that it happens while everything else goes wrong.
             rebalance_after: Duration::from_secs(20),
             catalog: None,
+            catalog_in_part: false,
             sandbox: None,
         })
     }

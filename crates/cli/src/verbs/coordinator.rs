@@ -66,7 +66,7 @@ fn world(config: &Config) -> anyhow::Result<World> {
         clock,
         disk: Arc::new(disk),
         provider: provider(config)?,
-        catalogue: catalogue(config.catalog.as_deref())?,
+        catalogue: catalogue(config.catalog.as_deref(), config.catalog_in_part)?,
         flush: Flush::Thread,
         snapshot_every: SNAPSHOT_EVERY,
         knows: kato_core::version::NEWEST,
@@ -74,8 +74,8 @@ fn world(config: &Config) -> anyhow::Result<World> {
     })
 }
 
-/// The catalogue in a file, or the built-in one.
-pub(super) fn catalogue(path: Option<&Path>) -> anyhow::Result<Catalogue> {
+/// The catalogue in a file, or the built-in one; without the lines that are wrong, if that will do.
+pub(super) fn catalogue(path: Option<&Path>, in_part: bool) -> anyhow::Result<Catalogue> {
     let Some(path) = path else { return Ok(Catalogue::builtin()) };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the catalogue {}", path.display()))?;
@@ -86,8 +86,17 @@ pub(super) fn catalogue(path: Option<&Path>) -> anyhow::Result<Catalogue> {
         priced_at: Timestamp(u64::try_from(priced_at).unwrap_or_default()),
         source: path.display().to_string(),
     };
-    Catalogue::parse_csv(&text, &defaults)
-        .with_context(|| format!("the catalogue {} is wrong", path.display()))
+    let wrong = || format!("the catalogue {} is wrong", path.display());
+    if !in_part {
+        return Catalogue::parse_csv(&text, &defaults).with_context(wrong);
+    }
+    let (catalogue, skipped) =
+        Catalogue::parse_csv_in_part(&text, &defaults).with_context(wrong)?;
+    if let Some(first) = skipped.first() {
+        let (path, lines) = (path.display(), skipped.len());
+        tracing::warn!(%path, lines, %first, "lines of the catalogue were left out");
+    }
+    Ok(catalogue)
 }
 
 /// The sandbox, if machines are bought from it.

@@ -1,5 +1,5 @@
 //! Reads a catalogue's text. Prices decide where money goes, so a row that is not understood is an
-//! error with its place, never skipped.
+//! error with its place, skipped only for who asks for that.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,13 @@ const GIB: f64 = 1_073_741_824.0;
 /// The most processors or gibibytes that one machine may have: a number beyond it is a mistake.
 const SIZE_MAX: f64 = 10_000_000.0;
 
-/// The offers of a catalogue's text. Rows that follow each other and differ in their prices alone, as the zones of a region do,
+/// The offers of a catalogue's text; `wrong` says whether a row that is not understood ends it. Rows that follow each other and differ in their prices alone, as the zones of a region do,
 /// become one, the cheapest: where a feed lists every zone, two rows of three need not be taken apart.
 pub(super) fn offers(
     text: &str,
     defaults: &Defaults,
     rows_max: usize,
+    mut wrong: impl FnMut(CatalogueError) -> Result<(), CatalogueError>,
 ) -> Result<Vec<Offer>, CatalogueError> {
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     let columns = Columns::find(reader.headers().map_err(|error| row_error(&error))?)?;
@@ -30,19 +31,37 @@ pub(super) fn offers(
     let mut sale: Option<Sale> = None;
     let (mut record, mut before) = (StringRecord::new(), StringRecord::new());
     let mut rows = 0;
-    while reader.read_record(&mut record).map_err(|error| row_error(&error))? {
+    loop {
+        match reader.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                wrong(row_error(&error))?;
+                continue;
+            }
+        }
         let row = Row { record: &record, columns: &columns, defaults };
         rows += 1;
         if rows > rows_max {
             let message = format!("more than {rows_max} rows: split the catalogue by provider");
             return Err(row.wrong("row", message));
         }
-        let prices = row.prices()?;
-        match &mut sale {
-            Some(sale) if row.sells_the_same(&Row { record: &before, ..row }) => sale.add(prices),
-            _ => {
-                let next = Sale { what: row.what(&mut regions)?, prices };
-                if let Some(sale) = sale.replace(next) {
+        let alike = sale.is_some() && row.sells_the_same(&Row { record: &before, ..row });
+        let read = row.prices().and_then(|prices| {
+            Ok((prices, if alike { None } else { Some(row.what(&mut regions)?) }))
+        });
+        let (prices, what) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                wrong(error)?;
+                continue;
+            }
+        };
+        match (&mut sale, what) {
+            (Some(sale), None) => sale.add(prices),
+            (_, what) => {
+                let next = what.map(|what| Sale { what, prices });
+                if let Some(sale) = std::mem::replace(&mut sale, next) {
                     sale.close(&mut offers);
                 }
             }
@@ -325,7 +344,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Offer>, CatalogueError> {
         let provider = "ec2".parse().unwrap();
         let defaults = Defaults { provider, priced_at: Timestamp(7), source: "test".to_owned() };
-        offers(text, &defaults, 3)
+        offers(text, &defaults, 3, Err)
     }
 
     #[test]
@@ -377,6 +396,32 @@ mod tests {
             assert_eq!((error.line, error.column.as_str()), (3, column), "{row}: {error}");
             assert!(error.message.contains(part), "{row}: {error}");
         }
+    }
+
+    #[test]
+    fn a_bad_row_may_be_skipped() {
+        let text = "InstanceType,vCPUs,MemoryGiB,Price,Region\n\
+                    a,2,4,0.1,eu-west-1\n\
+                    b,x,4,0.1,eu-west-1\n\
+                    c,2,4\n\
+                    a,2,4,0.05,eu-west-1\n\
+                    d,2,4,0,eu-west-1\n\
+                    e,2,4,0.2,eu-west-1\n";
+        let (catalogue, skipped) = crate::Catalogue::parse_csv_in_part(
+            text,
+            &Defaults {
+                provider: "ec2".parse().unwrap(),
+                priced_at: Timestamp(0),
+                source: String::new(),
+            },
+        )
+        .unwrap();
+        let offers = catalogue.all_offers();
+        let offers: Vec<_> =
+            offers.map(|offer| (offer.kind.as_str(), offer.price_micros_per_hour.0)).collect();
+        assert_eq!(offers, [("a", 50_000), ("e", 200_000)]);
+        let lines: Vec<u64> = skipped.iter().map(|error| error.line).collect();
+        assert_eq!(lines, [3, 4, 6]);
     }
 
     #[test]

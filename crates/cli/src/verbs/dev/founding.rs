@@ -13,7 +13,7 @@ use crate::verbs::coordinator;
 
 /// Reads a catalogue, and makes sure that every datacenter's first machines are in it.
 pub(super) fn catalogue(path: &Path) -> anyhow::Result<Catalogue> {
-    let catalogue = coordinator::catalogue(Some(path))?;
+    let catalogue = coordinator::catalogue(Some(path), false)?;
     for site in &SITES {
         if site.offer(&catalogue).is_none() {
             let region = format!("{} {}", site.provider, site.region);
@@ -61,7 +61,7 @@ pub(super) fn resume(files: &Files, args: &StartArgs) -> anyhow::Result<[u16; 3]
         }
     } else if let Some(kept) = &kept {
         // The coordinators would end, and say so in their logs only.
-        coordinator::catalogue(Some(kept))?;
+        coordinator::catalogue(Some(kept), false)?;
     }
     ports::check_free(ports, true)?;
     Ok(ports)
