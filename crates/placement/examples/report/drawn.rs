@@ -44,6 +44,12 @@ pub(crate) fn small(count: usize, copies: u32) -> Result<Vec<WorkloadSpec>, Fail
     (0..count).map(one).collect()
 }
 
+/// So many copies that may be anywhere, without users.
+pub(crate) fn plain(copies: u32) -> Result<WorkloadSpec, Failure> {
+    let workload = workload(1, MIXED[0], copies)?;
+    Ok(WorkloadSpec { demand: Vec::new(), latency_ms_max: None, ..workload })
+}
+
 fn workload(index: usize, (cpu, mib): (u64, u64), copies: u32) -> Result<WorkloadSpec, Failure> {
     let places = PLACES.iter().cycle().skip(index).take(1 + index % 3);
     let demand: Result<Vec<Demand>, GazetteerError> = places

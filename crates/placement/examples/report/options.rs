@@ -4,8 +4,7 @@ use crate::Failure;
 use crate::memory::CHILD;
 
 /// How the command is written.
-pub(crate) const USAGE: &str =
-    "usage: report CATALOGUE.csv [TABLE…] [--problems COUNT] [--seed NUMBER] [--number NUMBER]";
+pub(crate) const USAGE: &str = "usage: report CATALOGUE.csv [TABLE…] [--problems COUNT] [--seed NUMBER] [--number NUMBER] [--skypilot SCRIPT]";
 
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
     /// Which of them alone is told, with everything about it.
     pub(crate) number: Option<usize>,
+    /// What calls `SkyPilot`'s optimizer.
+    pub(crate) script: Option<String>,
 }
 
 impl Options {
@@ -35,6 +36,7 @@ impl Options {
                 "--problems" => options.problems = Some(value()?.parse()?),
                 "--seed" => options.seed = Some(value()?.parse()?),
                 "--number" => options.number = Some(value()?.parse()?),
+                "--skypilot" => options.script = Some(value()?),
                 unknown if unknown.starts_with('-') => {
                     return Err(format!("there is no option {unknown}").into());
                 }

@@ -2,7 +2,7 @@
 //! Where it is dearer, a placing that rounds what the bound buys tells which of the two is to blame.
 
 #[path = "../../tests/it/bound/mod.rs"]
-mod bound;
+pub(crate) mod bound;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::world::World;
 /// Problems that are drawn, unless said otherwise.
 const PROBLEMS: usize = 200;
 /// Programs that are solved for each at the most.
-const NODES_MAX: usize = 200;
+pub(crate) const NODES_MAX: usize = 200;
 const SIZES: Sizes = Sizes { copies: 200..=1_000, kinds: 1..=6 };
 /// The dearest of them that are told by number, and how many percent they are dearer at the least.
 const DEAREST: usize = 12;
