@@ -35,6 +35,11 @@ impl Bin {
         }
     }
 
+    /// The same of two machines at a site of which one is as good as the other.
+    pub(super) fn likeness(&self) -> (i64, Resources, u32, &[(usize, u32)]) {
+        (self.price, self.free, self.slots, &self.load)
+    }
+
     /// How many copies of this size it takes.
     pub(super) fn takes(&self, request: Resources) -> u32 {
         self.free.holds(request).min(self.slots)

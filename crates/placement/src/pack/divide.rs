@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::cover::{Cover, NEVER};
 use super::spread::Spread;
 use super::yard::Yard;
-use super::{CHUNK, Item, Level};
+use super::{Item, Level};
 
 /// What is together at some level, and how copies are divided among its parts.
 struct Node {
@@ -64,7 +64,7 @@ impl Yard<'_> {
         };
         let stalls: Vec<usize> = (0..self.items[item].at.len()).collect();
         while copies > 0 {
-            let node = self.node(item, &nested, &stalls, copies.min(CHUNK));
+            let node = self.node(item, &nested, &stalls, copies.min(self.chunk));
             let most = node.spread.most();
             let placed = self.put_node(item, node, most);
             copies -= placed;

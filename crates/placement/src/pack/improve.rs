@@ -6,17 +6,18 @@ mod exact;
 mod merge;
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-use super::CHUNK;
 use super::sequence::Sequence;
 use super::yard::{Score, Yard};
+use super::{CHUNK, MANY};
 
-/// Copies beyond which a problem is not improved upon: the order of placing is good enough there.
-const COPIES_MAX: u64 = 4_000;
 /// Rounds in which every item is placed anew.
 const ROUNDS: usize = 4;
 /// Times that some machines are emptied and what was on them is placed anew.
 const STEPS: usize = 600;
+/// Machines beyond which there are fewer such times, for each takes as much longer.
+const MACHINES: usize = 1_000;
 /// The effort of placing anew what is on some machines, many times and in the end: pairs of contents.
 const SMALL: u64 = 20_000;
 const LARGE: u64 = 1_500_000;
@@ -25,6 +26,8 @@ const LARGE_STEPS: usize = 4;
 const ALL: u64 = 6_000_000;
 /// Steps between two looks at whether one large machine would do for many.
 const MERGE_EVERY: usize = 10;
+/// The most machines, less two, whose contents are placed anew several copies at a time.
+const ROUGH_MAX: usize = 15;
 /// Machines that are emptied at once.
 const EMPTIED_MAX: usize = 4;
 
@@ -33,7 +36,7 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
     let copies: u64 = yard.items.iter().map(|item| u64::from(item.copies)).sum();
     // One item alone was placed in the best way already.
     let exact = yard.items.len() == 1 && copies <= u64::from(CHUNK);
-    if exact || copies <= 1 || copies > COPIES_MAX || yard.layout.bins.is_empty() {
+    if exact || copies <= 1 || copies > MANY || yard.layout.bins.is_empty() {
         return;
     }
     if yard.unplaced() == copies {
@@ -57,10 +60,15 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
         }
     }
     let dearness: Vec<i64> = (0..yard.items.len()).map(|item| yard.dearness(item)).collect();
-    for step in 0..STEPS {
+    let machines: usize = yard.layout.bins.iter().map(|bins| bins.len()).sum();
+    for step in 0..STEPS * MACHINES / machines.max(MACHINES) {
         if step % MERGE_EVERY == 0 {
             attempt(yard, &mut best, |yard| merge::merge(yard, &mut sequence));
             attempt(yard, &mut best, |yard| exact::place_anew(yard, &mut sequence, SMALL));
+            let machines = 2 + sequence.below(ROUGH_MAX);
+            attempt(yard, &mut best, |yard| {
+                exact::place_roughly(yard, &mut sequence, machines, SMALL);
+            });
         }
         attempt(yard, &mut best, |yard| {
             let emptied = 1 + sequence.below(EMPTIED_MAX);
@@ -109,9 +117,10 @@ fn empty_some(yard: &mut Yard, sequence: &mut Sequence, count: usize, all: bool)
     if all {
         load = yard.layout.unplaced.iter_mut().map(std::mem::take).collect();
     }
+    let one_of_each = sequence.below(2) == 0;
     for _ in 0..count {
         let bins = yard.layout.bins.iter().enumerate();
-        let loaded: Vec<(usize, usize)> = bins
+        let mut loaded: Vec<(usize, usize)> = bins
             .flat_map(|(site, bins)| {
                 let loaded = bins.iter().enumerate().filter(|(_, bin)| !bin.load.is_empty());
                 loaded.map(move |(index, _)| (site, index))
@@ -119,6 +128,13 @@ fn empty_some(yard: &mut Yard, sequence: &mut Sequence, count: usize, all: bool)
             .collect();
         if loaded.is_empty() {
             break;
+        }
+        if one_of_each {
+            // Of machines that are alike one says as much as many.
+            let mut seen = BTreeSet::new();
+            loaded.retain(|(site, bin)| {
+                seen.insert((*site, yard.layout.bins[*site][*bin].likeness()))
+            });
         }
         let (site, bin) = loaded[sequence.below(loaded.len())];
         for (item, copies) in yard.empty(site, bin) {

@@ -24,8 +24,11 @@ use crate::place::{Room, Site};
 pub(crate) use report::Use;
 pub(crate) use yard::Yard as Packing;
 
-/// Copies of one item that are placed at once.
-const CHUNK: u32 = 128;
+/// Copies of one item that are placed at once, and where there are too many in all to try again.
+const CHUNK: u32 = 512;
+const CHUNK_OF_MANY: u32 = 128;
+/// Copies beyond which a problem is not improved upon: the order of placing is good enough there.
+const MANY: u64 = 4_000;
 
 /// What costs are counted in: billionths of a dollar, so many in a micro-dollar. A micro-dollar's fractions prefer one of
 /// several ways that cost the same.

@@ -8,7 +8,7 @@ use kato_core::{Market, MicroDollars, Offer, Resources, SpotPolicy};
 
 use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
-use super::{FINE, Item, Packed, Stall, Stalls, Used, share_of_price};
+use super::{CHUNK, CHUNK_OF_MANY, FINE, Item, MANY, Packed, Stall, Stalls, Used, share_of_price};
 use crate::catalogue::{Catalogue, Wanted};
 use crate::place::Room;
 
@@ -61,6 +61,8 @@ pub(crate) struct Yard<'a> {
     catalogue: &'a Catalogue,
     /// Whether all items may run on the same machines but for the market.
     alike: bool,
+    /// How many copies of an item are placed at once.
+    pub(super) chunk: u32,
     /// By item, how many ranks come before its own.
     order: Vec<usize>,
     pub(super) layout: Layout,
@@ -73,11 +75,13 @@ impl<'a> Yard<'a> {
         let any = |item: &Item| Wanted { spot: SpotPolicy::Allowed, ..item.wanted.clone() };
         let alike = items.windows(2).all(|pair| any(&pair[0]) == any(&pair[1]));
         let demand = items.iter().map(|item| item.request.times(item.copies)).sum();
+        let copies: u64 = items.iter().map(|item| u64::from(item.copies)).sum();
+        let chunk = if copies > MANY { CHUNK_OF_MANY } else { CHUNK };
         let layout = Layout { bins: bins.collect(), unplaced: vec![0; items.len()] };
         let ranks: BTreeSet<Reverse<u32>> = items.iter().map(|item| Reverse(item.rank)).collect();
         let before = |item: &Item| ranks.range(..Reverse(item.rank)).count();
         let order = items.iter().map(before).collect();
-        Self { items, stalls, catalogue, alike, order, layout, demand }
+        Self { items, stalls, catalogue, alike, chunk, order, layout, demand }
     }
 
     fn bins_mut(&mut self, stall: usize) -> &mut Vec<Bin> {

@@ -1,6 +1,8 @@
 //! What is on some machines, placed anew in the best of all ways: dynamic programming over every content that a machine may
 //! have, for as many machines as that is quick for.
 
+use std::collections::BTreeSet;
+
 use kato_core::{Market, Resources};
 
 use super::super::cover::NEVER;
@@ -19,14 +21,34 @@ type At = (usize, usize);
 /// those were all the machines that there are: what it leaves is the best then.
 pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) -> bool {
     let bins: usize = yard.layout.bins.iter().map(|bins| bins.len()).sum();
-    let (load, running, emptied) = empty_some(yard, sequence, steps);
+    let (load, running, emptied) = empty_some(yard, sequence, usize::MAX, steps);
+    let best = !load.is_empty() && fill(yard, &load, &running, &Contents::new(&load, steps));
+    best && emptied == bins
+}
+
+/// The same for a number of machines, however much is on them: copies that are many are moved several at a time.
+pub(super) fn place_roughly(yard: &mut Yard, sequence: &mut Sequence, machines: usize, steps: u64) {
+    let (load, running, _) = empty_some(yard, sequence, machines, u64::MAX);
     if load.is_empty() {
-        return false;
+        return;
     }
-    let contents = Contents::new(&load);
+    let contents = Contents::new(&load, steps);
+    if !fill(yard, &load, &running, &contents) {
+        return;
+    }
+    for ((item, copies), (_, most)) in load.iter().zip(&contents.items) {
+        let rest = copies - most * contents.unit(*item);
+        if rest > 0 {
+            yard.add(*item, rest);
+        }
+    }
+}
+
+/// Puts contents on machines in the best of all ways, or notes that they have no place.
+fn fill(yard: &mut Yard, load: &[(usize, u32)], running: &[At], contents: &Contents) -> bool {
     let buying = contents.buying(yard);
     let mut fills: Vec<Best> = Vec::new();
-    for at in &running {
+    for at in running {
         let before = fills.last().unwrap_or(&buying);
         fills.push(contents.filling(yard, *at, before));
     }
@@ -47,19 +69,26 @@ pub(super) fn place_anew(yard: &mut Yard, sequence: &mut Sequence, steps: u64) -
         yard.buy_with(site, market, &contents.load(part));
         whole -= part;
     }
-    emptied == bins
+    true
 }
 
 /// What was on the machines, items with copies, those of them that run, and how many machines there were.
 fn empty_some(
     yard: &mut Yard,
     sequence: &mut Sequence,
+    machines: usize,
     steps: u64,
 ) -> (Vec<(usize, u32)>, Vec<At>, usize) {
     let bins = yard.layout.bins.iter().enumerate();
     let mut bins: Vec<At> =
         bins.flat_map(|(site, bins)| (0..bins.len()).map(move |bin| (site, bin))).collect();
     sequence.shuffle(&mut bins);
+    // Of machines that are alike one says as much as many: the first of each kind come before the others.
+    let mut seen = BTreeSet::new();
+    let (mut bins, others): (Vec<At>, Vec<At>) = bins
+        .into_iter()
+        .partition(|(site, bin)| seen.insert((*site, yard.layout.bins[*site][*bin].likeness())));
+    bins.extend(others);
     let mut load: Vec<(usize, u32)> = Vec::new();
     let (mut chosen, mut running) = (Vec::new(), Vec::new());
     for (site, bin) in bins {
@@ -74,9 +103,9 @@ fn empty_some(
                 None => with.push((*item, *copies)),
             }
         }
-        let pairs = |(_, copies): &(usize, u32)| u64::from(copies + 1) * u64::from(copies + 2) / 2;
         let limited = with.iter().any(|(item, _)| !yard.items[*item].levels.is_empty());
-        if !limited && with.iter().map(pairs).product::<u64>() <= steps {
+        let few = chosen.len() < machines && pairs(with.iter().map(|(_, copies)| *copies)) <= steps;
+        if few && !limited {
             load = with;
             chosen.push((site, bin));
             running.extend(found.machine.map(|_| (site, bin)));
@@ -92,37 +121,62 @@ fn empty_some(
     (load, running, emptied)
 }
 
+/// How many pairs of a content and a part of it there are.
+fn pairs(copies: impl Iterator<Item = u32>) -> u64 {
+    let each = copies.map(|copies| u64::from(copies + 1) * u64::from(copies + 2) / 2);
+    each.fold(1, u64::saturating_mul)
+}
+
 /// The best way for every content: what it costs, and which part of it is on the machine that was looked at last.
 struct Best {
     least: Vec<i64>,
     part: Vec<usize>,
 }
 
-/// Contents of machines, numbered: so many copies of the first item, of the second, and so on.
+/// Contents of machines, numbered: so many units of the first item, of the second, and so on.
 struct Contents {
     items: Vec<(usize, u32)>,
+    /// For each of them, how many copies are a unit.
+    units: Vec<u32>,
     /// What one more copy of an item adds to the number.
     strides: Vec<usize>,
     count: usize,
 }
 
 impl Contents {
-    fn new(load: &[(usize, u32)]) -> Self {
-        let (mut strides, mut count) = (Vec::with_capacity(load.len()), 1);
-        for (_, copies) in load {
-            strides.push(count);
-            count *= *copies as usize + 1;
+    /// Of single copies, as far as that is no more than `steps` pairs.
+    fn new(load: &[(usize, u32)], steps: u64) -> Self {
+        let mut units = vec![1; load.len()];
+        let most = |units: &[u32]| -> Vec<u32> {
+            load.iter().zip(units).map(|((_, copies), unit)| copies / unit).collect()
+        };
+        while pairs(most(&units).into_iter()) > steps {
+            let counts = most(&units);
+            let Some(largest) = (0..counts.len()).max_by_key(|index| counts[*index]) else { break };
+            units[largest] += 1;
         }
-        Self { items: load.to_vec(), strides, count }
+        let items: Vec<(usize, u32)> =
+            load.iter().zip(most(&units)).map(|((item, _), most)| (*item, most)).collect();
+        let (mut strides, mut count) = (Vec::with_capacity(load.len()), 1);
+        for (_, most) in &items {
+            strides.push(count);
+            count *= *most as usize + 1;
+        }
+        Self { items, units, strides, count }
     }
 
+    /// How many copies of an item are a unit.
+    fn unit(&self, item: usize) -> u32 {
+        let index = self.items.iter().position(|(of, _)| *of == item);
+        index.map_or(1, |index| self.units[index])
+    }
     /// The items of a content, with copies.
     fn load(&self, content: usize) -> Vec<(usize, u32)> {
-        let digit = |((item, most), stride): (&(usize, u32), &usize)| {
-            let copies = content / stride % (*most as usize + 1);
-            (*item, u32::try_from(copies).unwrap_or(u32::MAX))
+        let digit = |(((item, most), stride), unit): ((&(usize, u32), &usize), &u32)| {
+            let units = content / stride % (*most as usize + 1);
+            (*item, u32::try_from(units).unwrap_or(u32::MAX).saturating_mul(*unit))
         };
-        let all = self.items.iter().zip(&self.strides).map(digit);
+        let all = self.items.iter().zip(&self.strides).zip(&self.units).map(digit);
         all.filter(|(_, copies)| *copies > 0).collect()
     }
 
