@@ -197,7 +197,7 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
     let workloads = WorkloadService {
         reading: reading.clone(),
         tasks: Arc::clone(tasks),
-        applying: tokio::sync::Mutex::default(),
+        applying: tokio::sync::RwLock::default(),
     };
     let placement = PlacementService { reading: reading.clone() };
     let topology = TopologyService { reading: reading.clone() };

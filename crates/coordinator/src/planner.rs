@@ -42,6 +42,17 @@ pub(crate) struct Planner<'a> {
     pub(crate) silent: BTreeSet<DatacenterName>,
 }
 
+impl<'a> Planner<'a> {
+    /// The same over another state.
+    pub(crate) fn over<'s>(&self, state: &'s State) -> Planner<'s>
+    where
+        'a: 's,
+    {
+        let Self { catalogue, now, ref silent, .. } = *self;
+        Planner { state, catalogue, now, silent: silent.clone() }
+    }
+}
+
 impl Planner<'_> {
     /// Plans for a new or changed workload: its instances that have no place. Those that have one keep it until
     /// the rollout reaches them.
@@ -93,9 +104,7 @@ impl Planner<'_> {
         });
         let batch = Batch { at: state.time, commands: commands.collect() };
         state.apply(&batch);
-        let Self { catalogue, now, ref silent, .. } = *self;
-        let after = Planner { state: &state, catalogue, now, silent: silent.clone() };
-        plans.extend(then.into_iter().zip(after.all(&others)));
+        plans.extend(then.into_iter().zip(self.over(&state).all(&others)));
         plans.into_values().collect()
     }
 

@@ -110,10 +110,9 @@ struct OfferFile {
 struct ResourcesFile {
     cpu_millis: u64,
     memory_bytes: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
-    disk_bytes: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
-    gpus: u64,
+    /// None: all that the offer has.
+    disk_bytes: Option<u64>,
+    gpus: Option<u64>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
@@ -165,8 +164,8 @@ impl Config {
             resources: own.map(|own| ResourcesFile {
                 cpu_millis: own.cpu_millis,
                 memory_bytes: own.memory_bytes,
-                disk_bytes: own.disk_bytes,
-                gpus: own.gpus,
+                disk_bytes: Some(own.disk_bytes).filter(|own| *own != offer.capacity.disk_bytes),
+                gpus: Some(own.gpus).filter(|own| *own != offer.capacity.gpus),
             }),
         };
         Ok(toml::to_string(&file)?)
@@ -185,8 +184,8 @@ impl Config {
         let resources = file.resources.map_or(capacity, |own| Resources {
             cpu_millis: own.cpu_millis,
             memory_bytes: own.memory_bytes,
-            disk_bytes: own.disk_bytes,
-            gpus: own.gpus,
+            disk_bytes: own.disk_bytes.unwrap_or(capacity.disk_bytes),
+            gpus: own.gpus.unwrap_or(capacity.gpus),
         });
         let market = match offer.market.as_str() {
             "on-demand" => Market::OnDemand,

@@ -5,22 +5,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kato_core::version::WITH_SURVIVAL;
 use kato_core::{
-    CellId, Command, DatacenterName, Decision, Failover, Health, Instance, InstanceId, MachineId,
-    MicroDollars, Placement, Quote, Rebalance, Source, State, Target, WorkloadName,
+    Batch, CellId, Command, DatacenterName, Decision, Failover, Health, Instance, InstanceId,
+    MachineId, MicroDollars, Placement, Quote, Rebalance, Source, State, Target, Workload,
+    WorkloadName,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::place::{Reports, on_leased_machine, settled};
-use crate::admission::is_harmless;
+use crate::admission::are_harmless;
+use crate::agents::RunState;
 use crate::context::Context;
 use crate::planner::{Need, Plan, Planner};
+use crate::reports::machine_report;
 
 /// Between two passes.
 const PERIOD: Duration = Duration::from_secs(2);
 /// Instances that one pass looks at; the next one goes on behind them.
 const LOOKED_PER_PASS: usize = 64;
+/// How many moves of one pass are checked for taking room that is reserved.
+const ASKED_PER_PASS: usize = 8;
 /// The most instances on a machine that are looked at together, because the machine would not be needed without them.
 const TOGETHER_MAX: usize = 64;
 
@@ -53,7 +59,10 @@ pub(super) async fn run(context: Context, after: Duration, shutdown: Cancellatio
         if memory.term != leadership.term {
             memory = Memory { term: leadership.term, ..Memory::default() };
         }
-        let reports = context.reports.all();
+        if context.brake.borrow().is_some() {
+            continue;
+        }
+        let reports = context.heard();
         let planner = context.planner(&view);
         let commands = memory.decide(&planner, &reports, after, now);
         context.commit("rebalancing", commands).await;
@@ -70,35 +79,38 @@ impl Memory {
         now: Duration,
     ) -> Vec<Command> {
         self.see(planner.state, now);
-        let healths = planner.state.datacenters.values().map(|datacenter| datacenter.health);
-        if healths.into_iter().any(|health| matches!(health, Health::Suspected { .. })) {
+        // A mesh that may have members without a word for Rebalance=never moves nothing by itself.
+        if planner.state.version < WITH_SURVIVAL || is_uncertain(planner) {
             return Vec::new();
         }
         let ready = |(name, since): (&DatacenterName, &Duration)| {
             (now.saturating_sub(*since) >= after).then(|| name.clone())
         };
-        let ready = self.up.iter().filter_map(ready).collect();
-        let mut pass = Pass {
-            planner,
-            reports,
-            now,
-            ready,
-            calm: BTreeMap::new(),
-            seen: BTreeSet::new(),
-            touched: BTreeSet::new(),
-        };
-        let looked = self.turn(planner.state);
-        let mut commands = Vec::new();
-        for id in &looked {
-            let Some((needs, machine)) = pass.together(self, id) else { continue };
-            for (target, command) in pass.moves(&needs) {
-                if let Some(machine) = &machine {
-                    self.emptied.insert(target, machine.clone());
-                }
-                commands.push(command);
+        let ready: BTreeSet<DatacenterName> = self.up.iter().filter_map(ready).collect();
+        let mut seen = Seen::default();
+        let mut state = planner.state.clone();
+        let mut proposed = Vec::new();
+        for id in self.turn(planner.state) {
+            if seen.asked == ASKED_PER_PASS {
+                break;
             }
+            let planner = planner.over(&state);
+            let mut pass = Pass { planner: &planner, reports, now, ready: &ready, seen: &mut seen };
+            let Some((needs, machine)) = pass.together(self, &id) else { continue };
+            let (moved, commands): (Vec<InstanceId>, Vec<Command>) =
+                pass.moves(&needs).into_iter().unzip();
+            if commands.is_empty() {
+                continue;
+            }
+            if let Some(machine) = machine {
+                self.emptied.extend(moved.iter().map(|id| (id.clone(), machine.clone())));
+            }
+            seen.touched.extend(moved.into_iter().map(|id| id.workload));
+            // What follows sees what has left and come.
+            state.apply(&Batch { at: state.time, commands: commands.clone() });
+            proposed.extend(commands);
         }
-        commands
+        proposed
     }
 
     fn see(&mut self, state: &State, now: Duration) {
@@ -135,19 +147,36 @@ impl Memory {
     }
 }
 
-/// One look at some instances.
+/// Whether it is not clear who runs what: nothing moves then that need not.
+fn is_uncertain(planner: &Planner) -> bool {
+    planner.state.datacenters.values().any(|datacenter| match datacenter.health {
+        Health::Up => planner.silent.contains(&datacenter.spec.name),
+        Health::Suspected { .. } => true,
+        Health::Lost { .. } => false,
+    })
+}
+
+/// What is known in one pass.
+#[derive(Default)]
+struct Seen {
+    /// Machines that were looked at as a whole.
+    machines: BTreeSet<MachineId>,
+    /// Workloads of which one is moved: no other of them is, nor of those that have a rule with them.
+    touched: BTreeSet<WorkloadName>,
+    /// Whether all instances of a workload run as they should.
+    calm: BTreeMap<WorkloadName, bool>,
+    /// How many times it was asked whether moves take room that is reserved.
+    asked: usize,
+}
+
+/// One look at an instance, and at those beside it.
 struct Pass<'a> {
     planner: &'a Planner<'a>,
     reports: &'a Reports,
     now: Duration,
     /// Datacenters that have been up for long enough.
-    ready: BTreeSet<DatacenterName>,
-    /// Whether all instances of a workload run as they should.
-    calm: BTreeMap<&'a WorkloadName, bool>,
-    /// Machines that were looked at.
-    seen: BTreeSet<&'a MachineId>,
-    /// Workloads of which one is moved: no other of them is, nor of those that have a rule with them.
-    touched: BTreeSet<&'a WorkloadName>,
+    ready: &'a BTreeSet<DatacenterName>,
+    seen: &'a mut Seen,
 }
 
 impl<'a> Pass<'a> {
@@ -161,14 +190,14 @@ impl<'a> Pass<'a> {
         let instance = state.instances.get(id)?;
         let machine = instance.placement.as_ref()?.machine.as_ref()?;
         let machine = state.machines.get(machine)?;
-        let bought = machine.spec.order.is_some();
-        if bought && !self.seen.insert(&machine.spec.id) {
+        if self.seen.machines.contains(&machine.spec.id) {
             return None;
         }
-        if bought && machine.bound.len() <= TOGETHER_MAX {
+        if machine.spec.order.is_some() && machine.bound.len() <= TOGETHER_MAX {
             let all: Vec<&Instance> =
                 machine.bound.iter().filter_map(|id| state.instances.get(id)).collect();
             if all.iter().all(|instance| self.may_move(memory, instance)) {
+                self.seen.machines.insert(machine.spec.id.clone());
                 return Some((self.needs(&all), Some(machine.spec.id.clone())));
             }
         }
@@ -187,34 +216,48 @@ impl<'a> Pass<'a> {
         numbers.into_iter().filter_map(need).collect()
     }
 
-    /// Whether an instance runs well and may be moved.
+    /// Whether an instance runs, all of its workload do as they should, and it may be moved.
     fn may_move(&mut self, memory: &Memory, instance: &Instance) -> bool {
         let state = self.planner.state;
-        let Some((name, workload)) = state.workloads.get_key_value(&instance.id.workload) else {
-            return false;
-        };
+        let name = &instance.id.workload;
+        let Some(workload) = state.workloads.get(name) else { return false };
         let spec = &workload.spec;
         let allowed = spec.rules.rebalance == Rebalance::Auto && spec.failover == Failover::Auto;
-        let touches = |other: &WorkloadName| self.touched.contains(other);
-        if !allowed
-            || memory.has_left(instance)
-            || touches(name)
-            || self.planner.neighbours(spec).iter().any(|rule| touches(&rule.workload))
-        {
-            return false;
-        }
-        if let Some(calm) = self.calm.get(name) {
+        let touched = |other: &WorkloadName| self.seen.touched.contains(other);
+        allowed
+            && !memory.has_left(instance)
+            && !touched(name)
+            && !self.planner.neighbours(spec).iter().any(|rule| touched(&rule.workload))
+            && !is_needed(state, name)
+            && self.runs(instance)
+            && self.is_calm(workload)
+    }
+
+    /// Whether it runs as placed: what has ended well is not started once more.
+    fn runs(&self, instance: &Instance) -> bool {
+        let placement = instance.placement.as_ref();
+        let machine = placement.and_then(|placement| placement.machine.as_ref());
+        let report = machine.and_then(|id| machine_report(self.planner.state, self.reports, id));
+        let seen = report.and_then(|report| report.instances.get(&instance.id));
+        seen.is_some_and(|seen| {
+            seen.state == RunState::Running && Some(seen.epoch) == instance.epoch()
+        })
+    }
+
+    fn is_calm(&mut self, workload: &Workload) -> bool {
+        let state = self.planner.state;
+        let name = &workload.spec.name;
+        if let Some(calm) = self.seen.calm.get(name) {
             return *calm;
         }
-        let mut own = state.instances_of(name);
-        let calm = own.all(|instance| {
+        let calm = state.instances_of(name).all(|instance| {
             instance.placement.as_ref().is_some_and(|placement| {
                 placement.generation == workload.generation
                     && on_leased_machine(state, placement)
                     && settled(state, self.reports, instance, placement, self.now)
             })
         });
-        self.calm.insert(name, calm);
+        self.seen.calm.insert(name.clone(), calm);
         calm
     }
 
@@ -241,15 +284,17 @@ impl<'a> Pass<'a> {
             let Some(workload) = self.planner.state.workloads.get(&need.spec.name) else {
                 continue;
             };
-            self.touched.insert(&need.spec.name);
-            let cause = cause(self.placement(&id).map(|placement| &placement.cell), &plan, &target);
+            let Some(cause) = cause(self.placement(&id).map(|found| &found.cell), &plan, &target)
+            else {
+                return Vec::new();
+            };
             plan.targets = vec![target];
             let command = plan.place(need.spec.name.clone(), workload.generation, cause);
-            if is_harmless(self.planner, &command) {
-                commands.push((id, command));
-            }
+            commands.push((id, command));
         }
-        commands
+        let moves: Vec<Command> = commands.iter().map(|(_, command)| command.clone()).collect();
+        self.seen.asked += usize::from(!moves.is_empty());
+        if are_harmless(self.planner, &moves) { commands } else { Vec::new() }
     }
 
     fn placement(&self, id: &InstanceId) -> Option<&Placement> {
@@ -261,17 +306,20 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Why a copy moves, in words: "$0.080256/h less than in cell-1.dub".
-fn cause(from: Option<&CellId>, plan: &Plan, target: &Target) -> String {
-    let before = from.and_then(|from| quote_in(&plan.decision, from));
+/// Whether others must be with a workload: they would be left alone.
+fn is_needed(state: &State, name: &WorkloadName) -> bool {
+    let mut rules = state.workloads.values().flat_map(|other| &other.spec.rules.neighbours);
+    rules.any(|rule| rule.together && rule.workload == *name)
+}
+
+/// Why a copy moves, in words: "$0.080256/h less"; none where it could not stay where it is, so that nothing is saved.
+fn cause(from: Option<&CellId>, plan: &Plan, target: &Target) -> Option<String> {
+    let before = quote_in(&plan.decision, from?)?;
     // What the move itself costs is no part of what is paid.
     let quote = &target.quote;
     let after = quote.total_micros_per_hour() - quote.moving_micros_per_hour;
-    let saved = before.map(|before| before.total_micros_per_hour() - after);
-    match saved.filter(|saved| *saved > MicroDollars::ZERO) {
-        Some(saved) => format!("{saved}/h less"),
-        None => "less".to_owned(),
-    }
+    let saved = before.total_micros_per_hour() - after;
+    Some(if saved > MicroDollars::ZERO { format!("{saved}/h less") } else { "less".to_owned() })
 }
 
 fn quote_in<'a>(decision: &'a Decision, cell: &CellId) -> Option<&'a Quote> {

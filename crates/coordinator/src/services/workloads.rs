@@ -9,7 +9,7 @@ use kato_core::{
 use kato_net::task::Tasks;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
@@ -31,8 +31,8 @@ const TRIES: u32 = 8;
 pub(crate) struct WorkloadService {
     pub(crate) reading: Reading,
     pub(crate) tasks: Arc<Tasks>,
-    /// Held while a workload is planned and committed on which others depend, or the other way round.
-    pub(crate) applying: Mutex<()>,
+    /// Held while a workload is planned and committed: by one alone where something depends on what else is applied.
+    pub(crate) applying: RwLock<()>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -76,8 +76,7 @@ impl WorkloadService {
         // What is said to be so must be so: a leader that has just begun may not have applied all that was
         // acknowledged. What is committed is checked by the log itself.
         let mut sure = dry_run;
-        // Two that are applied at the same moment do not see each other.
-        let _alone = self.alone(&spec).await;
+        let _turn = if dry_run { None } else { Some(self.turn(&spec).await) };
         for _ in 0..TRIES {
             let snapshot = if sure {
                 self.reading.at(pb::Consistency::Linearizable).await?
@@ -145,6 +144,13 @@ impl WorkloadService {
     }
 }
 
+/// Held while a workload is planned and committed.
+#[allow(dead_code)] // holding it is its use
+enum Turn<'a> {
+    Shared(RwLockReadGuard<'a, ()>),
+    Alone(RwLockWriteGuard<'a, ()>),
+}
+
 /// What applying a workload would come to.
 struct Draft {
     /// What is committed.
@@ -170,13 +176,22 @@ impl Draft {
 }
 
 impl WorkloadService {
-    /// Waits until nobody else is applied, where what is applied may depend on what else is.
-    async fn alone(&self, spec: &WorkloadSpec) -> Option<MutexGuard<'_, ()>> {
+    /// Two that are applied at the same moment do not see each other: whoever is applied where something depends on what else is
+    /// waits until nobody else is.
+    async fn turn(&self, spec: &WorkloadSpec) -> Turn<'_> {
         let depends = |rules: &Rules| rules.survives.is_some() || !rules.neighbours.is_empty();
-        let snapshot = self.reading.here();
-        let mut others = snapshot.view.state.workloads.values();
-        let any = depends(&spec.rules) || others.any(|workload| depends(&workload.spec.rules));
-        if any { Some(self.applying.lock().await) } else { None }
+        let any_depends = || {
+            let snapshot = self.reading.here();
+            let mut others = snapshot.view.state.workloads.values();
+            depends(&spec.rules) || others.any(|workload| depends(&workload.spec.rules))
+        };
+        let shared = self.applying.read().await;
+        // Asked once nobody who is alone can commit any more.
+        if !any_depends() {
+            return Turn::Shared(shared);
+        }
+        drop(shared);
+        Turn::Alone(self.applying.write().await)
     }
 }
 

@@ -94,7 +94,9 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
 
 /// Places everything in the best of all ways, if that is quick: says whether it did.
 fn is_solved(yard: &mut Yard, best: &mut Score, sequence: &mut Sequence) -> bool {
-    attempt(yard, best, |yard| exact::place_anew(yard, sequence, ALL)) == Some(true)
+    // What has no place yet is not among what that looks at.
+    let all = attempt(yard, best, |yard| exact::place_anew(yard, sequence, ALL)) == Some(true);
+    all && yard.unplaced() == 0
 }
 
 /// Does something, and gives what that gave, or undoes it if it made things worse.

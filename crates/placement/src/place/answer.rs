@@ -25,9 +25,13 @@ impl Seen<'_> {
         placements.sort_by(|a, b| {
             let rank = |chosen: &Chosen| {
                 let quote = &chosen.quote;
-                (quote.total_micros_per_hour(), quote.price_micros_per_hour, chosen.site, chosen.on)
+                (quote.total_micros_per_hour(), quote.price_micros_per_hour, chosen.site)
             };
-            rank(a).cmp(&rank(b))
+            // Whatever order machines came in: what they are decides before which they are.
+            let (one, other) = (&a.quote.offer, &b.quote.offer);
+            let by_offer =
+                || if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) };
+            rank(a).cmp(&rank(b)).then_with(by_offer).then(a.on.cmp(&b.on))
         });
         let sites = 0..self.question.assessed.len();
         let mut candidates: Vec<Candidate> =

@@ -115,3 +115,28 @@ fn what_has_a_place_stays_unless_elsewhere_is_better_by_more_than_a_move_costs()
     assert_eq!(at_home(true, 417), "dub");
     assert_eq!(at_home(true, 418), "nyc");
 }
+
+/// What the first try leaves without a place is tried again, also where all of the rest is placed in the best way.
+#[test]
+fn what_fits_is_placed_whatever_the_first_try_was() {
+    let mut only = site("dub", DUBLIN);
+    let machine = {
+        let mut offer = offer("dub", "ten", 30_000, Market::OnDemand);
+        offer.capacity = Resources::new(10_000, 65_536);
+        std::sync::Arc::new(offer)
+    };
+    for _ in 0..2 {
+        only.machines.push(kato_placement::Room::whole(std::sync::Arc::clone(&machine)));
+    }
+    let of = |name: &str, cpu_millis| {
+        let mut workload = workload();
+        workload.name = name.parse().unwrap();
+        workload.request = Resources::new(cpu_millis, 64);
+        workload
+    };
+    let (large, small) = (of("large", 4_000), of("small", 3_000));
+    let asks = [Ask::new(&large, 2), Ask::new(&small, 4)];
+    let problem = Problem { asks: &asks, sites: std::slice::from_ref(&only), now: Timestamp(1) };
+    let answers = place(&problem, &Catalogue::new(Vec::<kato_core::Offer>::new())).answers;
+    assert_eq!([answers[0].unplaced, answers[1].unplaced], [0, 0]);
+}

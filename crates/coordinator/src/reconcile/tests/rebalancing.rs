@@ -153,3 +153,97 @@ fn a_machine_that_is_worth_its_price_is_kept() {
     assert_eq!(act(&mut world, &mut memory), 0);
     assert_eq!(on(&world, "api@1"), machine("dub", 3));
 }
+
+/// Two machines that were bought, in two cells, each with one copy that would have room beside the other: one of the two goes.
+#[test]
+fn machines_do_not_swap_what_they_have() {
+    let mut world = World::new();
+    world.sell();
+    for site in ["dub", "ewr"] {
+        world.put(&spec(&format!("full-{site}"), &format!("Count=2\nCPU=2\nDatacenters={site}\n")));
+    }
+    world.put(&spec("full-sin", "Count=2\nCPU=2\nDatacenters=sin\n"));
+    for (name, site) in [("a", "dub"), ("b", "ewr")] {
+        world.put(&spec(name, &format!("CPU=500m\nDatacenters={site}\n")));
+        let order = *world.state.orders.keys().next().unwrap();
+        let mut joined = world.state.machines[&machine(site, 1)].spec.clone();
+        (joined.id, joined.order) = (machine(site, 3), Some(order));
+        world.run(Command::JoinMachine(joined));
+        world.bind();
+        // Now it may be anywhere.
+        world.put(&spec(name, "CPU=500m\n"));
+        for command in super::super::place::decide(&world.planner(), &world.reports(LATER), LATER) {
+            world.run(command);
+        }
+        world.bind();
+    }
+    let mut memory = leading(&world);
+    while act(&mut world, &mut memory) > 0 {}
+    assert_eq!(world.site_of("a@1"), world.site_of("b@1"));
+}
+
+/// A coordinator that is not heard is no reason to move what it serves.
+#[test]
+fn nothing_moves_while_a_coordinator_is_silent() {
+    let mut world = World::new();
+    world.lose("ewr");
+    world.put(&spec("web", "Near=40.7,-74\n"));
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    world.silent.insert(super::fixture::name("dub"));
+    assert_eq!(act(&mut world, &mut memory), 0);
+    world.silent.clear();
+    assert_eq!(act(&mut world, &mut memory), 1);
+}
+
+/// What has ended well would be started once more.
+#[test]
+fn what_has_ended_stays_where_it_was() {
+    let mut world = World::new();
+    world.lose("ewr");
+    world.put(&spec("once", "Near=40.7,-74\n"));
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    let mut reports = world.reports(LATER);
+    let report = std::sync::Arc::make_mut(reports.get_mut(&super::fixture::name("dub")).unwrap());
+    for seen in report.machines.values_mut().flat_map(|machine| machine.instances.values_mut()) {
+        seen.state = crate::agents::RunState::Exited;
+    }
+    assert_eq!(memory.decide(&world.planner(), &reports, AFTER, LATER), vec![]);
+    assert_eq!(act(&mut world, &mut memory), 1, "one that runs moves");
+}
+
+/// What may not move keeps a machine, and not those beside it.
+#[test]
+fn what_stays_keeps_nobody_else() {
+    // Alone, web and api would not leave: the machine is paid as long as one is on it, and users are near.
+    let mut world = World::new();
+    world.sell();
+    world.lose("ewr");
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    world.put(&spec("full-sin", "Count=2\nCPU=2\nDatacenters=sin\n"));
+    world.put(&spec("aaa", "CPU=500m\nDatacenters=dub\nRebalance=never\n"));
+    world.put(&spec("web", "CPU=500m\nNear=40.7,-74\n"));
+    let order = *world.state.orders.keys().next().unwrap();
+    let mut joined = world.state.machines[&machine("dub", 1)].spec.clone();
+    (joined.id, joined.order) = (machine("dub", 3), Some(order));
+    world.run(Command::JoinMachine(joined));
+    world.bind();
+    assert_eq!(on(&world, "web@1"), machine("dub", 3));
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 1);
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+}
+
+/// Who must be with another one is not left alone to save.
+#[test]
+fn what_others_must_be_with_stays() {
+    let mut world = World::new();
+    world.lose("ewr");
+    world.put(&spec("db", "Near=40.7,-74\n"));
+    world.put(&spec("web", "With=db\n"));
+    resume(&mut world, "ewr");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 0);
+}

@@ -59,7 +59,8 @@ fn what_is_broken_already_keeps_nobody_out() {
     let web = "Count=3\nCPU=1\nDatacenters=dub ewr\nSurvive=1 datacenter\n";
     apply(&mut world, "web", web).unwrap();
     world.lose("ewr");
-    apply(&mut world, "web", &format!("{web}Priority=1\n")).unwrap();
+    let survives = apply(&mut world, "web", &format!("{web}Priority=1\n")).unwrap();
+    assert_eq!(survives, Vec::<String>::new(), "what it does not survive is not said");
     apply(&mut world, "other", "CPU=1\nDatacenters=sin\n").unwrap();
     // What is new must survive.
     apply(&mut world, "new", "Datacenters=dub ewr\nSurvive=1 datacenter\n").unwrap_err();
@@ -118,4 +119,48 @@ fn nothing_moves_into_reserved_room() {
     let web = "Count=2\nCPU=2\nNear=1.4,104\nDatacenters=ewr sin\nSurvive=1 datacenter\n";
     apply(&mut world, "web", web).unwrap();
     assert_eq!(moves(&world, &mut memory, 702), 0);
+}
+
+/// What was promised before is no excuse for a wider promise, nor for a change that takes more.
+#[test]
+fn a_change_is_checked_like_something_new() {
+    let mut world = World::new();
+    apply(&mut world, "web", "Count=4\nCPU=1\nDatacenters=dub ewr\nSurvive=1 datacenter\n")
+        .unwrap();
+    let wider = apply(&mut world, "web", "Count=4\nCPU=1\nSurvive=1 provider\n").unwrap_err();
+    assert!(wider.to_string().contains("the loss of provider=ec2"), "{wider}");
+    // Its copies are where they are until the rollout reaches them: they would take twice as much.
+    let larger = "Count=4\nCPU=2\nDatacenters=dub ewr\nSurvive=1 datacenter\n";
+    apply(&mut world, "web", larger).unwrap_err();
+    // Who is elsewhere now would roll into the room.
+    apply(&mut world, "greedy", "CPU=1\nDatacenters=sin\n").unwrap();
+    let rolls = apply(&mut world, "greedy", "CPU=1\nDatacenters=dub ewr\n").unwrap_err();
+    assert!(rolls.to_string().contains("would take what web needs"), "{rolls}");
+}
+
+/// Moves that are harmless one by one may not be so together.
+#[test]
+fn moves_do_not_take_the_room_together() {
+    let mut world = World::new();
+    world.lose("ewr");
+    for name in ["x", "y"] {
+        world.put(&spec(name, "CPU=1\nNear=40.7,-74\n"));
+    }
+    for number in 1..=2 {
+        let (machine, revision) = (super::fixture::machine("ewr", number), world.state.revision);
+        world.run(Command::Settled { machine: machine.clone(), revision });
+        world.run(Command::Resume { machine, incarnation: 1 });
+    }
+    // Of the four processors of ewr this needs three when sin is lost.
+    let web = "Count=3\nCPU=1\nNear=1.4,104\nDatacenters=ewr sin\nSurvive=1 datacenter\n";
+    apply(&mut world, "web", web).unwrap();
+    let mut memory = Memory::default();
+    for (seconds, moves) in [(10, 0), (700, 1), (702, 0)] {
+        let now = Duration::from_secs(seconds);
+        let commands =
+            memory.decide(&world.planner(), &world.reports(now), Duration::from_mins(10), now);
+        assert_eq!(commands.len(), moves, "{commands:?}");
+        commands.into_iter().for_each(|command| world.run(command));
+        world.bind();
+    }
 }
