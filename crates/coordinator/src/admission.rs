@@ -17,29 +17,26 @@ pub(crate) fn admit(
     spec: &Arc<WorkloadSpec>,
     plan: &Plan,
 ) -> Result<Vec<Loss>, Rejection> {
-    let asks = spec.rules.survives.is_some();
-    if !asks && !is_asked(planner.state) {
+    if spec.rules.survives.is_none() && !is_asked(planner.state) {
         return Ok(Vec::new());
-    }
-    let known = planner.state.workloads.get(&spec.name);
-    let asked = known.is_some_and(|known| known.spec.rules.survives == spec.rules.survives);
-    if asks && !plan.left.is_empty() && !asked {
-        let text = format!(
-            "Survive={}: {} of the {} instances of {} have no place even while nothing is lost: {}",
-            spec.rules.survives.map(|domain| format!("1 {domain}")).unwrap_or_default(),
-            plan.unplaced(),
-            spec.count,
-            spec.name,
-            plan.decision
-        );
-        return Err(Rejection::new(RejectionKind::Invalid, text));
     }
     let mut state = planner.state.clone();
     let put = plan.clone().put(Arc::clone(spec), None);
     state.apply(&Batch { at: state.time, commands: vec![put] }).remove(0)?;
+    if let Some(domain) = spec.rules.survives
+        && !plan.left.is_empty()
+        && !asked_before(planner.state, &state, &spec.name)
+    {
+        let WorkloadSpec { name, count, .. } = &**spec;
+        let text = format!(
+            "Survive=1 {domain}: {} of the {count} instances of {name} have no place even while nothing is lost: {}",
+            plan.unplaced(),
+            plan.decision
+        );
+        return Err(Rejection::new(RejectionKind::Invalid, text));
+    }
     roll_out(planner, &mut state, spec);
-    let survived = check(planner, &planner.over(&state), &spec.name)?;
-    Ok(survived)
+    check(planner, &planner.over(&state), &spec.name)
 }
 
 /// Whether moves, all of them together, leave what survives a loss as it is.
@@ -112,15 +109,15 @@ fn check(
     for (loss, asking) in losses(after.state) {
         let hypothesis = Hypothesis { without: [loss.clone()].into(), ..Hypothesis::default() };
         let then = what_if(after, &hypothesis);
-        let mut broken = asking.iter().filter(|name| left(&then, name) > 0).peekable();
+        let mut broken = asking.iter().filter(|name| then.left_of(name) > 0).peekable();
         if broken.peek().is_none() {
             survived.extend(asking.contains(changed).then_some(loss));
             continue;
         }
         let now = what_if(before, &hypothesis);
         for name in broken {
-            let count = left(&then, name);
-            if asked_before(before.state, after.state, name) && left(&now, name) >= count {
+            let count = then.left_of(name);
+            if asked_before(before.state, after.state, name) && now.left_of(name) >= count {
                 // It would not survive it as things are, as while another datacenter is lost: this makes nothing worse.
                 continue;
             }
@@ -130,12 +127,6 @@ fn check(
     Ok(survived)
 }
 
-/// How many instances of a workload would be left without a place.
-fn left(outcome: &Outcome, name: &WorkloadName) -> u32 {
-    let own = outcome.stranded.iter().filter(|stranded| stranded.workload == *name);
-    own.map(|stranded| stranded.instances).sum()
-}
-
 fn refusal(
     changed: &WorkloadName,
     name: &WorkloadName,
@@ -143,8 +134,7 @@ fn refusal(
     count: u32,
     outcome: &Outcome,
 ) -> Rejection {
-    let why = outcome.stranded.iter().find(|stranded| stranded.workload == *name);
-    let why = why.map(|stranded| stranded.why.clone()).unwrap_or_default();
+    let why = outcome.stranded_of(name).next().map_or("", |stranded| &stranded.why);
     let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
     let would = if name == changed {
         format!("{name} would not survive the loss of {loss}, which its Survive= asks for")

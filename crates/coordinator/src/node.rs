@@ -194,11 +194,7 @@ fn serve(context: &Context, listener: Box<dyn Listener>, tasks: &Arc<Tasks>) {
         tasks: Arc::clone(tasks),
     };
     let reports = ReportService { context: context.clone() };
-    let workloads = WorkloadService {
-        reading: reading.clone(),
-        tasks: Arc::clone(tasks),
-        applying: tokio::sync::RwLock::default(),
-    };
+    let workloads = WorkloadService::new(reading.clone(), Arc::clone(tasks));
     let placement = PlacementService { reading: reading.clone() };
     let topology = TopologyService { reading: reading.clone() };
     let cluster = ClusterService { reading: reading.clone() };

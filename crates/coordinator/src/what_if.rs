@@ -232,14 +232,13 @@ fn take_sellers(state: &mut State, hypothesis: &Hypothesis) {
                 }
             }
         }
-        let ordered: Vec<OrderId> = state.orders.keys().copied().collect();
-        let lost = |order: &OrderId| loss.sells(&state.orders[order].offer);
-        for order in ordered.into_iter().filter(lost).collect::<Vec<_>>() {
-            state.orders.remove(&order);
-            for cell in state.cells.keys().cloned().collect::<Vec<_>>() {
-                if let Some(ledger) = state.cells.get_mut(&cell) {
-                    ledger.orders.remove(&order);
-                }
+        let lost = state.orders.iter().filter(|(_, order)| loss.sells(&order.offer));
+        let lost: Vec<OrderId> = lost.map(|(id, _)| *id).collect();
+        for id in lost {
+            if let Some(order) = state.orders.remove(&id)
+                && let Some(ledger) = state.cells.get_mut(&order.cell)
+            {
+                ledger.orders.remove(&id);
             }
         }
     }
@@ -288,6 +287,16 @@ impl Outcome {
     /// How many instances have no place.
     pub(crate) fn left(&self) -> u32 {
         self.stranded.iter().map(|found| found.instances).sum()
+    }
+
+    /// What of a workload has no place.
+    pub(crate) fn stranded_of(&self, name: &WorkloadName) -> impl Iterator<Item = &Stranded> {
+        self.stranded.iter().filter(move |stranded| stranded.workload == *name)
+    }
+
+    /// How many instances of a workload have no place.
+    pub(crate) fn left_of(&self, name: &WorkloadName) -> u32 {
+        self.stranded_of(name).map(|stranded| stranded.instances).sum()
     }
 
     /// Counts what a plan does with instances that have a place now.

@@ -78,33 +78,31 @@ fn of_resources(resources: Resources) -> u32 {
     if resources == resources.plain() { FIRST } else { WITH_SURVIVAL }
 }
 
-/// The version that knows all of a decision.
-fn since(decision: &Decision, targets: &[Target]) -> u32 {
-    let cells = decision.candidates.iter().any(|candidate| candidate.cell.is_some());
-    let quotes = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
-    let mut quotes = quotes.chain(targets.iter().map(|target| &target.quote));
-    let marginal = quotes.any(|quote| *quote != quote.clone().plain());
-    let shared = targets.iter().any(|target| target.with.is_some());
-    let offers = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
-    let mut offers = offers.chain(targets.iter().map(|target| &target.quote));
-    let resources = |refusal: &Refusal| match refusal {
+/// The version that knows all of a refusal.
+fn of_refusal(refusal: &Refusal) -> u32 {
+    let resources = match refusal {
         Refusal::NoOffer { gpus, .. } if !gpus.is_empty() => WITH_SURVIVAL,
         Refusal::NoOffer { request, .. } => of_resources(*request),
         Refusal::NoRoom { lacks: Some(lacks) } => of_resources(*lacks),
         _ => FIRST,
     };
-    let newest = decision.candidates.iter().any(|candidate| match &candidate.verdict {
-        Verdict::Refused(refusal) => resources(refusal) == WITH_SURVIVAL,
-        _ => false,
+    resources.max(if refusal.is_newer() { WITH_PLACEMENT } else { FIRST })
+}
+
+/// The version that knows all of a decision.
+fn since(decision: &Decision, targets: &[Target]) -> u32 {
+    let cells = decision.candidates.iter().any(|candidate| candidate.cell.is_some());
+    let quotes = decision.candidates.iter().filter_map(|candidate| candidate.quote.as_ref());
+    let quotes = quotes.chain(targets.iter().map(|target| &target.quote));
+    let marginal = quotes.clone().any(|quote| *quote != quote.clone().plain());
+    let shared = targets.iter().any(|target| target.with.is_some());
+    let others = if cells || marginal || shared { WITH_PLACEMENT } else { FIRST };
+    let offers = quotes.map(|quote| of_offer(&quote.offer));
+    let refusals = decision.candidates.iter().filter_map(|candidate| match &candidate.verdict {
+        Verdict::Refused(refusal) => Some(of_refusal(refusal)),
+        _ => None,
     });
-    if newest || offers.any(|quote| !quote.offer.is_plain()) {
-        return WITH_SURVIVAL;
-    }
-    let refused = decision.candidates.iter().any(|candidate| match &candidate.verdict {
-        Verdict::Refused(refusal) => refusal.is_newer(),
-        _ => false,
-    });
-    if cells || marginal || shared || refused { WITH_PLACEMENT } else { FIRST }
+    offers.chain(refusals).fold(others, u32::max)
 }
 
 impl Batch {

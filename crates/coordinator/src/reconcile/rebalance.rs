@@ -25,8 +25,8 @@ use crate::reports::machine_report;
 const PERIOD: Duration = Duration::from_secs(2);
 /// Instances that one pass looks at; the next one goes on behind them.
 const LOOKED_PER_PASS: usize = 64;
-/// How many moves of one pass are checked for taking room that is reserved.
-const ASKED_PER_PASS: usize = 8;
+/// Machines and instances whose moves one pass tries: for each it may have to be asked what losses would come to.
+const TRIED_PER_PASS: usize = 8;
 /// The most instances on a machine that are looked at together, because the machine would not be needed without them.
 const TOGETHER_MAX: usize = 64;
 
@@ -91,18 +91,18 @@ impl Memory {
         let mut state = planner.state.clone();
         let mut proposed = Vec::new();
         for id in self.turn(planner.state) {
-            if seen.asked == ASKED_PER_PASS {
+            if seen.tried == TRIED_PER_PASS {
                 break;
             }
+            self.next = Some(id.clone());
             let planner = planner.over(&state);
             let mut pass = Pass { planner: &planner, reports, now, ready: &ready, seen: &mut seen };
             let Some((needs, machine)) = pass.together(self, &id) else { continue };
-            let (moved, commands): (Vec<InstanceId>, Vec<Command>) =
-                pass.moves(&needs).into_iter().unzip();
+            let Moves { commands, moved, all_leave } = pass.moves(&needs);
             if commands.is_empty() {
                 continue;
             }
-            if let Some(machine) = machine {
+            if let Some(machine) = machine.filter(|_| all_leave) {
                 self.emptied.extend(moved.iter().map(|id| (id.clone(), machine.clone())));
             }
             seen.touched.extend(moved.into_iter().map(|id| id.workload));
@@ -128,16 +128,12 @@ impl Memory {
     }
 
     /// The instances whose turn it is.
-    fn turn(&mut self, state: &State) -> Vec<InstanceId> {
+    fn turn(&self, state: &State) -> Vec<InstanceId> {
         let all = state.instances.len();
-        let from = self.next.take();
-        let behind =
-            state.instances.keys().filter(|id| from.as_ref().is_none_or(|from| *id > from));
-        let before = state.instances.keys().take_while(|id| Some(*id) <= from.as_ref());
-        let looked: Vec<InstanceId> =
-            behind.chain(before).take(LOOKED_PER_PASS.min(all)).cloned().collect();
-        self.next = looked.last().cloned();
-        looked
+        let from = self.next.as_ref();
+        let behind = state.instances.keys().filter(|id| from.is_none_or(|from| *id > from));
+        let before = state.instances.keys().take_while(|id| Some(*id) <= from);
+        behind.chain(before).take(LOOKED_PER_PASS.min(all)).cloned().collect()
     }
 
     /// Whether an instance left a machine that others are still to leave.
@@ -165,8 +161,18 @@ struct Seen {
     touched: BTreeSet<WorkloadName>,
     /// Whether all instances of a workload run as they should.
     calm: BTreeMap<WorkloadName, bool>,
-    /// How many times it was asked whether moves take room that is reserved.
-    asked: usize,
+    /// How many moves were tried.
+    tried: usize,
+}
+
+/// What is to be moved now of what is looked at together.
+#[derive(Default)]
+struct Moves {
+    commands: Vec<Command>,
+    /// Whom they move.
+    moved: Vec<InstanceId>,
+    /// Whether all are to go, these first.
+    all_leave: bool,
 }
 
 /// One look at an instance, and at those beside it.
@@ -262,7 +268,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The next moves: one of each workload, if all that would move may.
-    fn moves(&mut self, needs: &[Need<'a>]) -> Vec<(InstanceId, Command)> {
+    fn moves(&mut self, needs: &[Need<'a>]) -> Moves {
         let plans = self.planner.all(needs);
         let leave = |(need, plan): (&Need, &Plan)| -> Vec<(InstanceId, Target)> {
             let id = |target: &Target| InstanceId::new(need.spec.name.clone(), target.number);
@@ -276,9 +282,11 @@ impl<'a> Pass<'a> {
                     && self.ready.contains(&target.cell.datacenter)
             });
         if !possible {
-            return Vec::new();
+            return Moves::default();
         }
-        let mut commands = Vec::new();
+        let all: usize = needs.iter().map(|need| need.numbers.len()).sum();
+        let all_leave = leaving.iter().map(Vec::len).sum::<usize>() == all;
+        let mut moves = Moves { all_leave, ..Moves::default() };
         for ((need, mut plan), leaving) in needs.iter().zip(plans).zip(leaving) {
             let Some((id, target)) = leaving.into_iter().next() else { continue };
             let Some(workload) = self.planner.state.workloads.get(&need.spec.name) else {
@@ -286,15 +294,14 @@ impl<'a> Pass<'a> {
             };
             let Some(cause) = cause(self.placement(&id).map(|found| &found.cell), &plan, &target)
             else {
-                return Vec::new();
+                return Moves::default();
             };
             plan.targets = vec![target];
-            let command = plan.place(need.spec.name.clone(), workload.generation, cause);
-            commands.push((id, command));
+            moves.commands.push(plan.place(need.spec.name.clone(), workload.generation, cause));
+            moves.moved.push(id);
         }
-        let moves: Vec<Command> = commands.iter().map(|(_, command)| command.clone()).collect();
-        self.seen.asked += usize::from(!moves.is_empty());
-        if are_harmless(self.planner, &moves) { commands } else { Vec::new() }
+        self.seen.tried += usize::from(!moves.commands.is_empty());
+        if are_harmless(self.planner, &moves.commands) { moves } else { Moves::default() }
     }
 
     fn placement(&self, id: &InstanceId) -> Option<&Placement> {

@@ -9,7 +9,7 @@ use kato_core::{
 use kato_net::task::Tasks;
 use kato_proto::v1 as pb;
 use kato_proto::v1::workloads_client::WorkloadsClient;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
@@ -24,15 +24,17 @@ use crate::{status, view};
 
 /// Marks a request that another coordinator has passed on.
 const FORWARDED: &str = "kato-forwarded";
+/// How many workloads are planned and committed at once.
+const TURNS: u32 = 1_024;
 /// How often a plan is made anew when the state changed under it.
 const TRIES: u32 = 8;
 
 /// Answers about workloads.
 pub(crate) struct WorkloadService {
-    pub(crate) reading: Reading,
-    pub(crate) tasks: Arc<Tasks>,
-    /// Held while a workload is planned and committed: by one alone where something depends on what else is applied.
-    pub(crate) applying: RwLock<()>,
+    reading: Reading,
+    tasks: Arc<Tasks>,
+    /// One is held while a workload is planned and committed; all of them where something depends on what else is applied.
+    turns: Semaphore,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -42,6 +44,10 @@ pub(super) fn name(text: &str) -> Result<WorkloadName, Status> {
 }
 
 impl WorkloadService {
+    pub(crate) fn new(reading: Reading, tasks: Arc<Tasks>) -> Self {
+        Self { reading, tasks, turns: Semaphore::new(TURNS as usize) }
+    }
+
     /// A client of the leader, or none if this coordinator leads. A request that was forwarded once is not sent on:
     /// two coordinators that are both behind would pass it to and fro.
     fn leader(&self, metadata: &MetadataMap) -> Result<Option<WorkloadsClient<Channel>>, Status> {
@@ -76,7 +82,8 @@ impl WorkloadService {
         // What is said to be so must be so: a leader that has just begun may not have applied all that was
         // acknowledged. What is committed is checked by the log itself.
         let mut sure = dry_run;
-        let _turn = if dry_run { None } else { Some(self.turn(&spec).await) };
+        // Nobody closes them.
+        let _turn = if dry_run { None } else { self.turn(&spec).await.ok() };
         for _ in 0..TRIES {
             let snapshot = if sure {
                 self.reading.at(pb::Consistency::Linearizable).await?
@@ -144,13 +151,6 @@ impl WorkloadService {
     }
 }
 
-/// Held while a workload is planned and committed.
-#[allow(dead_code)] // holding it is its use
-enum Turn<'a> {
-    Shared(RwLockReadGuard<'a, ()>),
-    Alone(RwLockWriteGuard<'a, ()>),
-}
-
 /// What applying a workload would come to.
 struct Draft {
     /// What is committed.
@@ -178,20 +178,20 @@ impl Draft {
 impl WorkloadService {
     /// Two that are applied at the same moment do not see each other: whoever is applied where something depends on what else is
     /// waits until nobody else is.
-    async fn turn(&self, spec: &WorkloadSpec) -> Turn<'_> {
+    async fn turn(&self, spec: &WorkloadSpec) -> Result<SemaphorePermit<'_>, AcquireError> {
         let depends = |rules: &Rules| rules.survives.is_some() || !rules.neighbours.is_empty();
         let any_depends = || {
             let snapshot = self.reading.here();
             let mut others = snapshot.view.state.workloads.values();
             depends(&spec.rules) || others.any(|workload| depends(&workload.spec.rules))
         };
-        let shared = self.applying.read().await;
+        let one_of_many = self.turns.acquire().await?;
         // Asked once nobody who is alone can commit any more.
         if !any_depends() {
-            return Turn::Shared(shared);
+            return Ok(one_of_many);
         }
-        drop(shared);
-        Turn::Alone(self.applying.write().await)
+        drop(one_of_many);
+        self.turns.acquire_many(TURNS).await
     }
 }
 

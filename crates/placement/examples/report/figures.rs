@@ -56,6 +56,13 @@ impl Figures {
         [self.min(), self.median(), self.max()].map(show)
     }
 
+    /// A row of a table: what they are, from the least to the greatest, each as `show` writes it, and the goal.
+    pub(crate) fn row(&self, what: &str, show: fn(f64) -> String, goal: String) -> [String; 7] {
+        let at = [0, 500, 900, 990, 1_000].map(|thousandths| show(self.at(thousandths)));
+        let [min, median, p90, p99, max] = at;
+        [what.to_owned(), min, median, p90, p99, max, goal]
+    }
+
     /// All of them, as `change` makes them.
     pub(crate) fn map(&self, change: impl Fn(f64) -> f64) -> Self {
         Self::new(self.0.iter().copied().map(change))

@@ -82,17 +82,12 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
     }
     let (gaps, times, below) = (Figures::new(gaps), Figures::new(times), Figures::new(below));
     let met = gaps.median() <= 1.0 && gaps.max() <= 5.0;
-    let row = |what: &str, figures: &Figures, show: fn(f64) -> String, goal: String| {
-        let at = [0, 500, 900, 990, 1_000].map(|thousandths| show(figures.at(thousandths)));
-        let [min, median, p90, p99, max] = at;
-        [what.to_owned(), min, median, p90, p99, max, goal]
-    };
     page.table(
         ["", "min", "median", "p90", "p99", "max", "goal"],
         &[
-            row("dearer than the optimum", &gaps, percent, goal("median ≤ 1 %, worst ≤ 5 %", met)),
-            row("the optimum over the bound", &below, percent, String::new()),
-            row("time of the engine", &times, time, String::new()),
+            gaps.row("dearer than the optimum", percent, goal("median ≤ 1 %, worst ≤ 5 %", met)),
+            below.row("the optimum over the bound", percent, String::new()),
+            times.row("time of the engine", time, String::new()),
         ],
     )?;
     Ok(())

@@ -119,19 +119,14 @@ fn tell(page: &mut Page, outcomes: &[Outcome]) -> Result<(), Failure> {
     let (gaps, surely) = (figures(Outcome::dearer), figures(Outcome::surely_dearer));
     let parts = figures(|it| percent_over(it.cost, it.relaxed));
     let met = gaps.median() <= 1.0 && gaps.max() <= 5.0;
-    let row = |what: &str, figures: &Figures, show: fn(f64) -> String, goal: String| {
-        let at = [0, 500, 900, 990, 1_000].map(|thousandths| show(figures.at(thousandths)));
-        let [min, median, p90, p99, max] = at;
-        [what.to_owned(), min, median, p90, p99, max, goal]
-    };
     page.table(
         ["", "min", "median", "p90", "p99", "max", "goal"],
         &[
-            row("dearer than the bound", &gaps, percent, goal("median ≤ 1 %, worst ≤ 5 %", met)),
-            row("dearer than one that buys parts", &parts, percent, String::new()),
-            row("dearer than a placing that is known", &surely, percent, String::new()),
-            row("time of the engine", &figures(|it| it.seconds), time, String::new()),
-            row("time of the bound", &figures(|it| it.seconds_of_bound), time, String::new()),
+            gaps.row("dearer than the bound", percent, goal("median ≤ 1 %, worst ≤ 5 %", met)),
+            parts.row("dearer than one that buys parts", percent, String::new()),
+            surely.row("dearer than a placing that is known", percent, String::new()),
+            figures(|it| it.seconds).row("time of the engine", time, String::new()),
+            figures(|it| it.seconds_of_bound).row("time of the bound", time, String::new()),
         ],
     )?;
     let within = |percent: f64| {

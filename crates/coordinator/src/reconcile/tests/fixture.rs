@@ -97,7 +97,12 @@ impl World {
 
     /// Lets every site buy machines.
     pub(super) fn sell(&mut self) {
-        self.catalogue = Catalogue::new(SITES.map(|(site, _)| offer(site, PRICE)));
+        self.sell_in(&SITES.map(|(site, _)| site));
+    }
+
+    /// Lets these sites alone buy machines.
+    pub(super) fn sell_in(&mut self, sites: &[&str]) {
+        self.catalogue = Catalogue::new(sites.iter().map(|site| offer(site, PRICE)));
     }
 
     /// Applies a command that must be taken.
@@ -175,5 +180,24 @@ impl World {
             (id, since)
         };
         self.run(Command::DeclareLost(machines.into_iter().map(since).collect()));
+    }
+
+    /// Gives a lost site its leases back.
+    pub(super) fn resume(&mut self, site: &str) {
+        for number in 1..=2 {
+            let (machine, revision) = (machine(site, number), self.state.revision);
+            self.run(Command::Settled { machine: machine.clone(), revision });
+            self.run(Command::Resume { machine, incarnation: 1 });
+        }
+    }
+
+    /// Lets the machine join that is on order, as the third one of its site, and take who waits for it.
+    pub(super) fn deliver(&mut self) {
+        let (order, found) = self.state.orders.iter().next().expect("a machine is on order");
+        let site = found.cell.datacenter.to_string();
+        let mut spec = self.state.machines[&machine(&site, 1)].spec.clone();
+        (spec.id, spec.order) = (machine(&site, 3), Some(*order));
+        self.run(Command::JoinMachine(spec));
+        self.bind();
     }
 }

@@ -181,10 +181,7 @@ fn a_rollout_that_needs_a_machine_orders_it_first() {
     }
     assert_eq!(bound(&world), Some(old.clone()));
     assert_eq!(decided(&world), vec![], "one order is enough");
-    let (order, _) = world.state.orders.iter().next().map(|(id, o)| (*id, o.clone())).unwrap();
-    let mut spec = world.state.machines[&old].spec.clone();
-    (spec.id, spec.order) = (super::fixture::machine("dub", 3), Some(order));
-    world.run(Command::JoinMachine(spec));
+    world.deliver();
     for command in decided(&world) {
         world.run(command);
     }

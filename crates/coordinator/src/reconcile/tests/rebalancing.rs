@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::{Command, MachineId, OrderId, Resources};
+use kato_core::{Command, MachineId};
 
 use super::super::rebalance::Memory;
 use super::fixture::{World, instance, machine, spec};
@@ -35,15 +35,6 @@ fn act(world: &mut World, memory: &mut Memory) -> usize {
     moves
 }
 
-/// Gives a lost site its leases back.
-fn resume(world: &mut World, site: &str) {
-    for number in 1..=2 {
-        let (machine, revision) = (machine(site, number), world.state.revision);
-        world.run(Command::Settled { machine: machine.clone(), revision });
-        world.run(Command::Resume { machine, incarnation: 1 });
-    }
-}
-
 /// What a lost datacenter drove away comes back once it has been up for a while, and then stays.
 #[test]
 fn what_was_driven_away_comes_back() {
@@ -51,7 +42,7 @@ fn what_was_driven_away_comes_back() {
     world.lose("ewr");
     world.put(&spec("web", "Near=40.7,-74\n"));
     assert_eq!(world.site_of("web@1").unwrap(), "dub");
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
     let almost = Duration::from_secs(609);
     assert_eq!(pass(&world, &mut memory, almost), vec![]);
@@ -61,7 +52,7 @@ fn what_was_driven_away_comes_back() {
     // One that is lost again must have been up for as long again.
     world.lose("ewr");
     assert_eq!(pass(&world, &mut memory, LATER), vec![]);
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     assert_eq!(pass(&world, &mut memory, LATER), vec![]);
 }
 
@@ -72,7 +63,7 @@ fn nothing_moves_that_does_not_save_more_than_its_move_costs() {
         world.lose("ewr");
         // 70 ms at $0.0005: 3.5 cents an hour.
         world.put(&spec("web", &format!("Near=40.7,-74\n{options}")));
-        resume(&mut world, "ewr");
+        world.resume("ewr");
         let mut memory = leading(&world);
         assert_eq!(act(&mut world, &mut memory), 0, "{options}");
     }
@@ -84,7 +75,7 @@ fn copies_move_one_after_the_other() {
     let mut world = World::new();
     world.lose("ewr");
     world.put(&spec("web", "Count=3\nNear=40.7,-74\n"));
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
     let mut silent = world.reports(LATER);
     silent.remove(&super::fixture::name("dub"));
@@ -113,15 +104,10 @@ fn bought(latency_price: &str) -> World {
     let near = format!("CPU=500m\nNear=53.4,-6.3\nLatencyPrice={latency_price}\n");
     world.put(&spec("web", &format!("Count=2\n{near}")));
     world.put(&spec("api", &near));
-    let order: Vec<OrderId> = world.state.orders.keys().copied().collect();
-    assert_eq!(order.len(), 1, "all three share one");
-    let mut joined = world.state.machines[&machine("dub", 1)].spec.clone();
-    (joined.id, joined.order) = (machine("dub", 3), Some(order[0]));
-    joined.resources = Resources::new(2_000, 8_192);
-    world.run(Command::JoinMachine(joined));
-    world.bind();
+    assert_eq!(world.state.orders.len(), 1, "all three share one");
+    world.deliver();
     for site in ["ewr", "sin"] {
-        resume(&mut world, site);
+        world.resume(site);
     }
     world
 }
@@ -158,28 +144,27 @@ fn a_machine_that_is_worth_its_price_is_kept() {
 #[test]
 fn machines_do_not_swap_what_they_have() {
     let mut world = World::new();
-    world.sell();
-    for site in ["dub", "ewr"] {
-        world.put(&spec(&format!("full-{site}"), &format!("Count=2\nCPU=2\nDatacenters={site}\n")));
+    for site in ["dub", "ewr", "sin"] {
+        let full = format!("Count=2\nCPU=2\nDatacenters={site}\n");
+        world.put(&spec(&format!("full-{site}"), &full));
     }
-    world.put(&spec("full-sin", "Count=2\nCPU=2\nDatacenters=sin\n"));
-    for (name, site) in [("a", "dub"), ("b", "ewr")] {
-        world.put(&spec(name, &format!("CPU=500m\nDatacenters={site}\n")));
-        let order = *world.state.orders.keys().next().unwrap();
-        let mut joined = world.state.machines[&machine(site, 1)].spec.clone();
-        (joined.id, joined.order) = (machine(site, 3), Some(order));
-        world.run(Command::JoinMachine(joined));
-        world.bind();
-        // Now it may be anywhere.
-        world.put(&spec(name, "CPU=500m\n"));
-        for command in super::super::place::decide(&world.planner(), &world.reports(LATER), LATER) {
-            world.run(command);
-        }
-        world.bind();
-    }
+    // Only dub sells, and then, with the machine there full, only ewr.
+    world.sell_in(&["dub"]);
+    world.put(&spec("a", "CPU=500m\n"));
+    world.deliver();
+    world.put(&spec("filler", "CPU=1500m\nDatacenters=dub\n"));
+    world.sell_in(&["ewr"]);
+    world.put(&spec("b", "CPU=500m\n"));
+    world.deliver();
+    let name = "filler".parse().unwrap();
+    world.run(Command::DeleteWorkload { name, expected: None });
+    let at = |world: &World| ["a@1", "b@1"].map(|id| on(world, id));
+    assert_eq!(at(&world), [machine("dub", 3), machine("ewr", 3)]);
     let mut memory = leading(&world);
-    while act(&mut world, &mut memory) > 0 {}
-    assert_eq!(world.site_of("a@1"), world.site_of("b@1"));
+    assert_eq!(act(&mut world, &mut memory), 1);
+    let together = at(&world);
+    assert_eq!(together[0], together[1]);
+    assert_eq!(act(&mut world, &mut memory), 0);
 }
 
 /// A coordinator that is not heard is no reason to move what it serves.
@@ -188,10 +173,12 @@ fn nothing_moves_while_a_coordinator_is_silent() {
     let mut world = World::new();
     world.lose("ewr");
     world.put(&spec("web", "Near=40.7,-74\n"));
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
-    world.silent.insert(super::fixture::name("dub"));
-    assert_eq!(act(&mut world, &mut memory), 0);
+    for silent in ["dub", "ewr", "sin"] {
+        world.silent = [super::fixture::name(silent)].into();
+        assert_eq!(act(&mut world, &mut memory), 0, "{silent}");
+    }
     world.silent.clear();
     assert_eq!(act(&mut world, &mut memory), 1);
 }
@@ -202,7 +189,7 @@ fn what_has_ended_stays_where_it_was() {
     let mut world = World::new();
     world.lose("ewr");
     world.put(&spec("once", "Near=40.7,-74\n"));
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
     let mut reports = world.reports(LATER);
     let report = std::sync::Arc::make_mut(reports.get_mut(&super::fixture::name("dub")).unwrap());
@@ -216,7 +203,6 @@ fn what_has_ended_stays_where_it_was() {
 /// What may not move keeps a machine, and not those beside it.
 #[test]
 fn what_stays_keeps_nobody_else() {
-    // Alone, web and api would not leave: the machine is paid as long as one is on it, and users are near.
     let mut world = World::new();
     world.sell();
     world.lose("ewr");
@@ -224,13 +210,9 @@ fn what_stays_keeps_nobody_else() {
     world.put(&spec("full-sin", "Count=2\nCPU=2\nDatacenters=sin\n"));
     world.put(&spec("aaa", "CPU=500m\nDatacenters=dub\nRebalance=never\n"));
     world.put(&spec("web", "CPU=500m\nNear=40.7,-74\n"));
-    let order = *world.state.orders.keys().next().unwrap();
-    let mut joined = world.state.machines[&machine("dub", 1)].spec.clone();
-    (joined.id, joined.order) = (machine("dub", 3), Some(order));
-    world.run(Command::JoinMachine(joined));
-    world.bind();
+    world.deliver();
     assert_eq!(on(&world, "web@1"), machine("dub", 3));
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
     assert_eq!(act(&mut world, &mut memory), 1);
     assert_eq!(world.site_of("web@1").unwrap(), "ewr");
@@ -243,7 +225,51 @@ fn what_others_must_be_with_stays() {
     world.lose("ewr");
     world.put(&spec("db", "Near=40.7,-74\n"));
     world.put(&spec("web", "With=db\n"));
-    resume(&mut world, "ewr");
+    world.resume("ewr");
     let mut memory = leading(&world);
     assert_eq!(act(&mut world, &mut memory), 0);
+}
+
+/// What one pass has no time for is the next one's, and none is left out.
+#[test]
+fn many_come_back_a_few_at_a_time() {
+    let mut world = World::new();
+    world.lose("ewr");
+    for number in 0..20 {
+        world.put(&spec(&format!("web-{number}"), "CPU=50m\nNear=40.7,-74\n"));
+    }
+    world.resume("ewr");
+    let mut memory = leading(&world);
+    let moves: Vec<usize> = (0..4).map(|_| act(&mut world, &mut memory)).collect();
+    assert_eq!(moves, [8, 8, 4, 0]);
+}
+
+/// One of two copies on a machine leaves, the other one stays: who left may come back, for the machine is not being emptied.
+#[test]
+fn who_leaves_a_machine_that_stays_may_come_back() {
+    let mut world = World::new();
+    world.sell();
+    world.lose("ewr");
+    world.put(&spec("full", "Count=2\nCPU=2\nDatacenters=dub\n"));
+    world.put(&spec("full-sin", "Count=2\nCPU=2\nDatacenters=sin\n"));
+    world.put(&spec("local", "CPU=500m\nDatacenters=dub\n"));
+    world.put(&spec("web", "CPU=500m\nNear=40.7,-74\n"));
+    world.deliver();
+    world.resume("ewr");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 1);
+    assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+    // It is driven away once more, to another machine than it left.
+    world.put(&spec("filler", "CPU=1500m\nDatacenters=dub\n"));
+    world.run(Command::DeleteWorkload { name: "full".parse().unwrap(), expected: None });
+    world.lose("ewr");
+    for command in super::super::place::decide(&world.planner(), &world.reports(LATER), LATER) {
+        world.run(command);
+    }
+    world.bind();
+    assert_ne!(on(&world, "web@1"), machine("dub", 3));
+    assert_eq!(pass(&world, &mut memory, LATER), vec![]);
+    world.resume("ewr");
+    assert_eq!(pass(&world, &mut memory, LATER), vec![]);
+    assert_eq!(pass(&world, &mut memory, LATER + AFTER).len(), 1);
 }

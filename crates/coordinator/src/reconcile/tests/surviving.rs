@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::{Command, Rejection};
+use kato_core::Rejection;
 
 use super::super::rebalance::Memory;
 use super::fixture::{World, name, spec};
@@ -103,11 +103,7 @@ fn nothing_moves_into_reserved_room() {
     let mut world = World::new();
     world.lose("ewr");
     world.put(&spec("saver", "Count=2\nCPU=2\nNear=40.7,-74\n"));
-    for number in 1..=2 {
-        let (machine, revision) = (super::fixture::machine("ewr", number), world.state.revision);
-        world.run(Command::Settled { machine: machine.clone(), revision });
-        world.run(Command::Resume { machine, incarnation: 1 });
-    }
+    world.resume("ewr");
     let mut memory = Memory::default();
     let moves = |world: &World, memory: &mut Memory, seconds| {
         let now = Duration::from_secs(seconds);
@@ -146,11 +142,7 @@ fn moves_do_not_take_the_room_together() {
     for name in ["x", "y"] {
         world.put(&spec(name, "CPU=1\nNear=40.7,-74\n"));
     }
-    for number in 1..=2 {
-        let (machine, revision) = (super::fixture::machine("ewr", number), world.state.revision);
-        world.run(Command::Settled { machine: machine.clone(), revision });
-        world.run(Command::Resume { machine, incarnation: 1 });
-    }
+    world.resume("ewr");
     // Of the four processors of ewr this needs three when sin is lost.
     let web = "Count=3\nCPU=1\nNear=1.4,104\nDatacenters=ewr sin\nSurvive=1 datacenter\n";
     apply(&mut world, "web", web).unwrap();
