@@ -94,6 +94,10 @@ pub(super) fn improve(yard: &mut Yard, order: &[usize]) {
 
 /// Places everything in the best of all ways, if that is quick: says whether it did.
 fn is_solved(yard: &mut Yard, best: &mut Score, sequence: &mut Sequence) -> bool {
+    let bins = yard.layout.bins.iter().flat_map(|bins| bins.iter());
+    if bins.filter(|bin| bin.machine.is_some()).nth(exact::RUNNING_MAX).is_some() {
+        return false;
+    }
     // What has no place yet is not among what that looks at.
     let all = attempt(yard, best, |yard| exact::place_anew(yard, sequence, ALL)) == Some(true);
     all && yard.unplaced() == 0

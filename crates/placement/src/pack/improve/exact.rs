@@ -11,7 +11,7 @@ use super::super::yard::{Yard, fine};
 use crate::place::SLOTS;
 
 /// Machines that run among them.
-const RUNNING_MAX: usize = 4;
+pub(super) const RUNNING_MAX: usize = 4;
 
 /// A machine by its site and its number there.
 type At = (usize, usize);
