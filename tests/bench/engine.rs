@@ -42,7 +42,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
         for now in 0..DECISIONS {
             let now = Timestamp(u64::from(now));
             let asks = [Ask::new(&workload, 1)];
-            let problem = Problem { asks: &asks, sites: &sites, now };
+            let problem = Problem { asks: &asks, sites: &sites, budget: None, now };
             anyhow::ensure!(
                 place(&problem, &catalogue).answers[0].unplaced == 0,
                 "nothing was placed"

@@ -8,6 +8,7 @@ mod support;
 mod agent;
 mod bad_units;
 mod beside;
+mod budget;
 mod by_hand;
 mod frozen;
 mod grpcurl;

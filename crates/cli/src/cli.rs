@@ -60,6 +60,7 @@ pub(crate) enum Verb {
     Status(verbs::status::Args),
     Logs(verbs::logs::Args),
     Events(verbs::events::Args),
+    Budget(verbs::budget::Args),
     Delete(verbs::delete::Args),
     Version(verbs::version::Args),
     Completion(verbs::completion::Args),

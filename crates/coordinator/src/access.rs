@@ -55,6 +55,7 @@ pub const ACCESS: &[(&str, &[Who])] = &[
     ("/kato.v1.Topology/ListMachines", READ),
     ("/kato.v1.Topology/ListOffers", READ),
     ("/kato.v1.Cluster/GetStatus", READ),
+    ("/kato.v1.Cluster/SetBudget", WRITE),
     ("/kato.v1.Events/List", READ),
     ("/kato.v1.Events/Watch", READ),
     ("/kato.v1.Logs/Read", READ),

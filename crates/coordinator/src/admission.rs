@@ -1,22 +1,26 @@
-//! Whether a workload may be applied: what `Survive=` promises must be so, for it and for all that were applied before.
+//! Whether a workload may be applied: it must be within the budgets, and what `Survive=` promises must be so, for it and for
+//! all that were applied before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kato_core::{
-    Batch, Command, Placement, Rejection, RejectionKind, State, WorkloadName, WorkloadSpec,
+    Batch, Command, Instance, MicroDollars, Placement, Rejection, RejectionKind, State,
+    WorkloadName, WorkloadSpec,
 };
 
 use crate::planner::{Need, Plan, Planner};
 use crate::what_if::{Hypothesis, Loss, Outcome, what_if};
 
 /// The losses that a workload survives once a plan for it is carried out: none if it does not ask. Refused where it would
-/// not survive one of them, or where it would take the room that another one needs for that.
+/// not survive one of them, or where it would take the room that another one needs for that; and where the budgets leave
+/// some of it without a place.
 pub(crate) fn admit(
     planner: &Planner,
     spec: &Arc<WorkloadSpec>,
     plan: &Plan,
 ) -> Result<Vec<Loss>, Rejection> {
+    check_budgets(planner, spec, plan)?;
     if spec.rules.survives.is_none() && !is_asked(planner.state) {
         return Ok(Vec::new());
     }
@@ -37,6 +41,47 @@ pub(crate) fn admit(
     }
     roll_out(planner, &mut state, spec);
     check(planner, &planner.over(&state), &spec.name)
+}
+
+/// What has no place because of a budget, and had one before or is new, is refused.
+fn check_budgets(planner: &Planner, spec: &WorkloadSpec, plan: &Plan) -> Result<(), Rejection> {
+    let total_max = spec.rules.total_micros_per_hour_max;
+    let state = planner.state;
+    let is_homeless = |instance: &&Instance| instance.placement.is_none();
+    let before = state.instances_of(&spec.name).filter(is_homeless).count();
+    let known = state.workloads.contains_key(&spec.name);
+    let is_limited = total_max.is_some() || state.budget.is_some();
+    if !is_limited || plan.left.is_empty() || (known && plan.left.len() <= before) {
+        return Ok(());
+    }
+    let mut without = state.clone();
+    without.budget = None;
+    let mut rich = spec.clone();
+    rich.rules.total_micros_per_hour_max = None;
+    let all = planner.over(&without).put(&rich);
+    if all.placed() <= plan.placed() {
+        return Ok(());
+    }
+    let WorkloadSpec { name, count, .. } = spec;
+    let left =
+        format!("{} of the {count} instances of {name} would have no place", plan.unplaced());
+    let staying = state.instances_of(name).filter_map(|found| found.placement.as_ref());
+    let paid: MicroDollars = staying.map(|placed| placed.quote.price_micros_per_hour).sum();
+    let total = paid + all.price();
+    let text = match (total_max, state.budget_left()) {
+        (Some(max), _) if total > max => format!(
+            "{left}: all of them cost {total}/h, {}/h over MaxTotalPrice={max}",
+            total - max
+        ),
+        (_, Some(rest)) => format!(
+            "{left}: machines for {}/h would have to be bought, {}/h more than the mesh's budget has left. `kato budget` \
+             shows and changes it",
+            all.to_buy(),
+            all.to_buy() - rest
+        ),
+        _ => return Ok(()),
+    };
+    Err(Rejection::new(RejectionKind::Invalid, text))
 }
 
 /// Whether moves, all of them together, leave what survives a loss as it is.

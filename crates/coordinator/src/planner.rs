@@ -130,7 +130,8 @@ impl Planner<'_> {
     fn at_once(&self, needs: &[Need]) -> Vec<Plan> {
         let sites = Sites::new(self, needs);
         let asks: Vec<Ask> = needs.iter().map(|need| sites.ask(need)).collect();
-        let problem = Problem { asks: &asks, sites: &sites.all, now: self.now };
+        let budget = self.state.budget_left();
+        let problem = Problem { asks: &asks, sites: &sites.all, budget, now: self.now };
         let solution = place(&problem, self.catalogue);
         let mut targets = Targets { state: self.state, sites: &sites, owners: BTreeMap::new() };
         let plan = |(need, answer): (&Need, Answer)| self.as_of_version(targets.plan(need, answer));
@@ -257,6 +258,12 @@ impl Plan {
     pub(crate) fn machines_to_buy(&self) -> u32 {
         let bought = self.targets.iter().filter(|target| target.quote.source == Source::Buy);
         u32::try_from(bought.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What the machines cost that it buys, an hour.
+    pub(crate) fn to_buy(&self) -> MicroDollars {
+        let bought = self.targets.iter().filter(|target| target.quote.source == Source::Buy);
+        bought.map(|target| target.quote.offer.price_micros_per_hour).sum()
     }
 
     /// What its instances cost, an hour.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    CellId, DatacenterName, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec, Offer,
-    OrderId, Quote, Revision, Settings, Timestamp, Timing, WorkloadName, WorkloadSpec,
+    CellId, DatacenterName, DatacenterSpec, Decision, InstanceId, MachineId, MachineSpec,
+    MicroDollars, Offer, OrderId, Quote, Revision, Settings, Timestamp, Timing, WorkloadName,
+    WorkloadSpec,
 };
 
 /// The commands of one log entry, in order, under one time stamp.
@@ -141,6 +142,14 @@ pub enum Command {
         expected: Revision,
         /// What holds now.
         timing: Timing,
+    },
+    /// What the machines that the mesh buys may cost together. Nothing is ended where they cost more already, and nothing
+    /// more is bought.
+    SetBudget {
+        /// The most, an hour; none: any amount.
+        max: Option<MicroDollars>,
+        /// The revision of the budget that it replaces (0: there must be none), if the user said so.
+        expected: Option<Revision>,
     },
 }
 

@@ -255,6 +255,13 @@ pub enum Refusal {
         /// `MaxTotalPrice=`.
         max_micros_per_hour: MicroDollars,
     },
+    /// A machine would be bought, for more than the mesh's budget has left.
+    MeshBudget {
+        /// What the machine costs.
+        price_micros_per_hour: MicroDollars,
+        /// What is left, with what was planned at the same time.
+        left_micros_per_hour: MicroDollars,
+    },
     /// No machine has room, and the cell may not buy another.
     NoRoom {
         /// What the machine that comes nearest lacks, if one would do at all.
@@ -313,18 +320,7 @@ impl fmt::Display for Refusal {
                 write!(f, "labelled {key}={has}, not {key}={wants}")
             }
             Self::TooFar { latency_us, latency_ms_max, percentile } => {
-                let over = latency_us.saturating_sub(latency_ms_max * 1_000);
-                let from = match percentile {
-                    None => "from the farthest users".to_owned(),
-                    Some(percent) => format!("from {percent} % of the users"),
-                };
-                let ms = |us: u32| f64::from(us) / 1e3;
-                write!(
-                    f,
-                    "{:.0} ms {from}, {:.0} ms over MaxLatency={latency_ms_max}ms",
-                    ms(*latency_us),
-                    ms(over).max(1.0)
-                )
+                f.write_str(&too_far(*latency_us, *latency_ms_max, *percentile))
             }
             Self::Neighbour { workload, over, together: true } => {
                 write!(f, "no copy of {workload} is in its {over}, With={workload}")
@@ -355,6 +351,10 @@ impl fmt::Display for Refusal {
                 "with another copy all cost {total_micros_per_hour}/h, {} over MaxTotalPrice={max_micros_per_hour}",
                 *total_micros_per_hour - *max_micros_per_hour
             ),
+            Self::MeshBudget { price_micros_per_hour, left_micros_per_hour } => write!(
+                f,
+                "a machine for {price_micros_per_hour}/h would be bought, the mesh's budget has {left_micros_per_hour}/h left"
+            ),
             Self::NoRoom { lacks: None } => {
                 f.write_str("no machine has room, and the cell may buy no more")
             }
@@ -367,6 +367,20 @@ impl fmt::Display for Refusal {
             Self::RefusedByCell => f.write_str("its coordinator found no room a moment ago"),
         }
     }
+}
+
+fn too_far(latency_us: u32, latency_ms_max: u32, percentile: Option<u32>) -> String {
+    let over = latency_us.saturating_sub(latency_ms_max * 1_000);
+    let from = match percentile {
+        None => "from the farthest users".to_owned(),
+        Some(percent) => format!("from {percent} % of the users"),
+    };
+    let ms = |us: u32| f64::from(us) / 1e3;
+    format!(
+        "{:.0} ms {from}, {:.0} ms over MaxLatency={latency_ms_max}ms",
+        ms(latency_us),
+        ms(over).max(1.0)
+    )
 }
 
 /// `on-demand arm64 offer of ec2 or packet `.

@@ -94,4 +94,6 @@ kinds! {
     MeshRestored,
     /// No lease from before the restore can hold any more.
     QuarantineEnded,
+    /// What may be spent is limited, or not any more.
+    BudgetSet,
 }

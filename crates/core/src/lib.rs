@@ -5,6 +5,7 @@
 //! and shares are integers.
 
 mod apply;
+mod budget;
 mod command;
 mod country;
 mod decision;
@@ -28,6 +29,7 @@ pub mod version;
 mod workload;
 
 pub use apply::ATTEMPTS_MAX;
+pub use budget::Budget;
 pub use command::{Applied, Batch, Command, Place, PutWorkload, Rejection, RejectionKind, Target};
 pub use country::{Continent, Country};
 pub use decision::{Candidate, Decision, Instead, Quote, Refusal, Source, Verdict};

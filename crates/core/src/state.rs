@@ -5,8 +5,8 @@ use std::fmt;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::{
-    Agreed, CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId, Machine,
-    MachineId, Order, OrderId, Resources, Timestamp, Workload, WorkloadName, version,
+    Agreed, Budget, CellId, Datacenter, DatacenterName, Event, EventKind, Instance, InstanceId,
+    Machine, MachineId, Order, OrderId, Resources, Timestamp, Workload, WorkloadName, version,
 };
 
 /// The most datacenters that one mesh may have.
@@ -57,6 +57,8 @@ pub struct State {
     pub identity: Option<Timestamp>,
     /// How long everybody waits, once that was measured.
     pub agreed: Option<Agreed>,
+    /// What may be spent, if that is limited.
+    pub budget: Option<Budget>,
     /// Set by [`State::restore`]: leases of the mesh before may still hold, and none is granted until they cannot.
     pub quarantined: Option<Revision>,
     /// Every datacenter.
@@ -88,6 +90,7 @@ impl Default for State {
             settings: None,
             identity: None,
             agreed: None,
+            budget: None,
             quarantined: None,
             datacenters: OrdMap::new(),
             cells: OrdMap::new(),

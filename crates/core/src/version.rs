@@ -7,7 +7,7 @@ use crate::{Batch, Command, Decision, Offer, Refusal, Resources, Target, Verdict
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_SURVIVAL;
+pub const NEWEST: u32 = WITH_BUDGET;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
@@ -20,6 +20,8 @@ pub const WITH_PLACEMENT: u32 = 7;
 /// The version that workloads came with which say what moving them costs, who comes first, and what they survive; and disks
 /// and GPUs.
 pub const WITH_SURVIVAL: u32 = 8;
+/// The version that [`Command::SetBudget`] came with.
+pub const WITH_BUDGET: u32 = 9;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -52,6 +54,7 @@ impl Command {
             Self::Place(place) => since(&place.decision, &place.targets),
             Self::Unplaceable { decision, .. } => since(decision, &[]),
             Self::SetTiming { .. } => WITH_TIMING,
+            Self::SetBudget { .. } => WITH_BUDGET,
             Self::Delegate { .. } => WITH_DELEGATION,
             Self::EndQuarantine { .. } => WITH_RESTORE,
             Self::RaiseVersion { to } => FIRST.max(*to),
@@ -83,6 +86,7 @@ fn of_refusal(refusal: &Refusal) -> u32 {
     let resources = match refusal {
         Refusal::NoOffer { gpus, .. } if !gpus.is_empty() => WITH_SURVIVAL,
         Refusal::NoOffer { request, .. } => of_resources(*request),
+        Refusal::MeshBudget { .. } => WITH_BUDGET,
         Refusal::NoRoom { lacks: Some(lacks) } => of_resources(*lacks),
         _ => FIRST,
     };

@@ -35,6 +35,8 @@ pub struct Problem<'a> {
     pub asks: &'a [Ask<'a>],
     /// Every cell, each once, in any order.
     pub sites: &'a [Site],
+    /// The most that the machines which are bought may cost together, an hour.
+    pub budget: Option<MicroDollars>,
     /// The time that the decisions are stamped with.
     pub now: Timestamp,
 }
@@ -193,11 +195,12 @@ pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
         items.push(item(ask, wanted, &assessed, &split, (&order, &sites)));
         questions.push(Question { index, ask, now, assessed });
     }
-    let packing = budget::pack(&questions, &mut items, &split, catalogue);
+    let (packing, left) = budget::pack(&questions, &mut items, &split, catalogue, problem.budget);
     let uses = packing.uses();
     let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(questions.len());
     for (item, question) in questions.iter().enumerate() {
-        let seen = answer::Seen { packing: &packing, split: &split, sites: &sites, question };
+        let (packing, split, sites) = (&packing, &split, &sites);
+        let seen = answer::Seen { packing, left, split, sites, question };
         let mut answer = seen.answer(item, &uses[item]);
         for chosen in &mut answer.placements {
             chosen.site = order[chosen.site];

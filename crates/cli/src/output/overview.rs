@@ -1,7 +1,7 @@
 //! The state of the mesh on one screen: who leads, who is silent, what may be lost, what it costs.
 
 use kato_core::Timestamp;
-use kato_proto::v1::{Datacenter, GetStatusResponse, Health, Loss, Member};
+use kato_proto::v1::{Budget, Datacenter, GetStatusResponse, Health, Loss, Member};
 
 use super::details::Fields;
 use super::lists::{health, stand_in};
@@ -30,6 +30,7 @@ pub(crate) fn overview(
         .with("Instances", instances(status))
         .with("Price", price(status))
         .with("Bought", bought(status))
+        .with("Budget", status.budget.as_ref().map_or_else(String::new, budget))
         .with("Losing one", losses(status));
     format!("{}\n{}", fields.render(), sites(status, datacenters, now))
 }
@@ -190,6 +191,17 @@ fn bought(status: &GetStatusResponse) -> String {
     }
     let ordered = priced(status.machines_ordered, status.machines_ordered_micros_per_hour);
     format!("{bought}; on order: {ordered}")
+}
+
+/// What may be spent, and what is left of it.
+pub(crate) fn budget(budget: &Budget) -> String {
+    let (max, spent) = (budget.max_micros_per_hour, budget.spent_micros_per_hour);
+    let of = format!("{}/h, of which {}/h is spent", money(max), money(spent));
+    if spent > max {
+        let over = money(spent - max);
+        return paint(WARN, &format!("{of}: {over}/h too much, and no machine is bought"));
+    }
+    format!("{of}: {}/h left", money(max - spent))
 }
 
 /// What the loss of each datacenter would come to.

@@ -304,6 +304,11 @@ pub(crate) fn status() -> GetStatusResponse {
         may_lose: 0,
         lease_ms: 12_000,
         quarantined: false,
+        budget: Some(kato_proto::v1::Budget {
+            max_micros_per_hour: 250_000,
+            spent_micros_per_hour: 91_200,
+            revision: 40,
+        }),
         datacenters: 3,
         machines: 3,
         machines_suspended: 1,

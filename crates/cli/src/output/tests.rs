@@ -4,7 +4,7 @@ use anstream::adapter::strip_str;
 use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
-    ApplyResponse, Brake, Change, DiskAlarm, ExplainResponse, GetStatusResponse, Instance,
+    ApplyResponse, Brake, Budget, Change, DiskAlarm, ExplainResponse, GetStatusResponse, Instance,
     ReadInfo, RunState, WhatIfResponse,
 };
 
@@ -104,6 +104,11 @@ fn overviews() {
     let shown = show(&restored);
     let leases = shown.lines().find(|line| line.starts_with("Leases")).unwrap();
     assert!(leases.contains("none is granted yet, and no singleton runs"), "{leases}");
+    let spent = Budget { max_micros_per_hour: 90_000, ..well.budget.unwrap() };
+    assert_eq!(
+        text(&overview::budget(&spent)),
+        "$0.0900/h, of which $0.0912/h is spent: $0.0012/h too much, and no machine is bought"
+    );
     let mut full = well.clone();
     full.members[0].disk_alarm = Some(DiskAlarm {
         free_bytes: 12 << 20,

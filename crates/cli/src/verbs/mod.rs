@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod apply;
+pub(crate) mod budget;
 pub(crate) mod completion;
 mod confirm;
 pub(crate) mod coordinator;
@@ -140,6 +141,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Status(args) => client(status::run(args, connection)),
         Verb::Logs(args) => client(logs::run(args, connection)),
         Verb::Events(args) => client(events::run(args, connection)),
+        Verb::Budget(args) => client(budget::run(args, connection)),
         Verb::Delete(args) => client(delete::run(args, connection)),
         Verb::Version(args) => client(version::run(args, connection)),
         Verb::Completion(args) => completion::run(args),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::{Datacenter, Health, MicroDollars, Offer, State};
+use kato_core::{Command, Datacenter, Health, MicroDollars, Offer, Revision, State};
 use kato_proto::v1 as pb;
 use kato_raft::Leadership;
 use tonic::{Request, Response, Status};
@@ -11,6 +11,7 @@ use super::Reading;
 use crate::brake::Brake;
 use crate::context::Context;
 use crate::planner::Planner;
+use crate::status;
 use crate::view::{Whole, millis};
 use crate::what_if::{Hypothesis, Loss, what_if};
 
@@ -107,6 +108,8 @@ fn members(
         .collect()
 }
 
+/// The largest budget: a billion dollars an hour.
+const BUDGET_MICROS_MAX: i64 = 1_000_000_000_000_000;
 /// Instances of a mesh beyond which the losses of its datacenters are not planned for a status.
 const SURVEYED_MAX: usize = 2_000;
 
@@ -176,10 +179,37 @@ impl pb::cluster_server::Cluster for ClusterService {
             machines_ordered: count(ordered.0),
             machines_ordered_micros_per_hour: ordered.1.0,
             losses,
+            budget: state.budget.map(|budget| pb::Budget {
+                max_micros_per_hour: budget.max_micros_per_hour.0,
+                spent_micros_per_hour: state.spending().0,
+                revision: budget.since.0,
+            }),
             members,
             brake: brake.map(Brake::to_client),
             timing: Some(timing(context, state)),
             read: Some(snapshot.info.clone()),
+        }))
+    }
+
+    async fn set_budget(
+        &self,
+        request: Request<pb::SetBudgetRequest>,
+    ) -> Result<Response<pb::SetBudgetResponse>, Status> {
+        let pb::SetBudgetRequest { max_micros_per_hour, expected_revision } = request.into_inner();
+        let field = "max_micros_per_hour";
+        if max_micros_per_hour.is_some_and(|max| !(0..=BUDGET_MICROS_MAX).contains(&max)) {
+            let text = format!("between 0 and {BUDGET_MICROS_MAX} millionths of a dollar");
+            return Err(status::bad_field(field, text));
+        }
+        let max = max_micros_per_hour.map(MicroDollars);
+        let command = Command::SetBudget { max, expected: expected_revision.map(Revision) };
+        let outcome = self.reading.context.commit_one(command).await;
+        let applied = outcome
+            .map_err(|error| status::from_mesh(&error))?
+            .map_err(|rejection| status::from_rejection(&rejection))?;
+        Ok(Response::new(pb::SetBudgetResponse {
+            revision: applied.revision.0,
+            spent_micros_per_hour: self.reading.here().view.state.spending().0,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! The one function that changes the state. Every command is checked against the state before anything of it
 //! is done, so that a refused command leaves no trace.
 
+mod budget;
 mod machine;
 mod order;
 mod placement;
@@ -58,6 +59,7 @@ impl State {
             }
             Command::EndQuarantine { since } => self.end_quarantine(*since)?,
             Command::RaiseVersion { to } => self.raise_version(*to),
+            Command::SetBudget { max, expected } => self.set_budget(*max, *expected)?,
             Command::SetTiming { expected, timing } => self.set_timing(*expected, *timing)?,
         }
         Ok(Applied { revision: self.revision, changed: self.revision != before })

@@ -115,6 +115,7 @@ impl State {
             return Err(Rejection::conflict(format!("{id} is for {instance} already")));
         }
         self.check_machines(cell, 1)?;
+        self.check_budget(offer.price_micros_per_hour)?;
         let revision = self.advance();
         self.place_order(OrderId(revision.0), cell, offer, instance);
         Ok(())

@@ -69,6 +69,8 @@ impl State {
                 None => taken.push((&target.cell, spec.request, buys)),
             }
         }
+        let bought = targets.iter().filter(|target| target.quote.source == Source::Buy);
+        self.check_budget(bought.map(|target| target.quote.offer.price_micros_per_hour).sum())?;
         for (cell, request, bought) in taken {
             self.check_room(spec, targets, cell, request, bought)?;
         }

@@ -83,6 +83,7 @@ pub(super) enum Ask {
     Attempt { attempt: u32 },
     FailOrder,
     Raise { to: u32 },
+    Budget { machines: Option<u32> },
     Order { workload: usize, number: u32, datacenter: usize },
     Settled { datacenter: usize, number: u32 },
     Delegate { datacenter: usize, to: usize, stale: bool },
@@ -155,6 +156,7 @@ fn of_instances() -> impl Strategy<Value = Ask> {
         1 => (1..3_u32).prop_map(|attempt| Ask::Attempt { attempt }),
         1 => Just(Ask::FailOrder),
         1 => (1_u32..6).prop_map(|to| Ask::Raise { to }),
+        1 => prop::option::weighted(0.8, 0..4_u32).prop_map(|machines| Ask::Budget { machines }),
         1 => one.prop_map(|(workload, number)| Ask::Unplaceable { workload, number }),
     ]
 }
@@ -332,6 +334,11 @@ fn about_orders(ask: &Ask, state: &State) -> Command {
             Command::AttemptOrder { order: first_order(), attempt: *attempt }
         }
         Ask::Raise { to } => Command::RaiseVersion { to: *to },
+        Ask::Budget { machines } => {
+            let price = offer().price_micros_per_hour;
+            let max = machines.map(|machines| MicroDollars(price.0 * i64::from(machines)));
+            Command::SetBudget { max, expected: None }
+        }
         Ask::FailOrder => Command::FailOrder {
             order: first_order(),
             reason: "sold out".to_owned(),

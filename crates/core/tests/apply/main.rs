@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
 
 mod asks;
+mod budget;
 mod delegation;
 mod restoring;
 mod timing;
@@ -51,6 +52,18 @@ impl Running {
     }
 }
 
+/// Whether what is spent does not grow beyond the budget, but for machines that come back.
+fn keeps_budget(before: &State, commands: &[Command], after: &State) -> bool {
+    let Some(budget) = after.budget.filter(|budget| before.budget == Some(*budget)) else {
+        return true;
+    };
+    let comes_back = commands
+        .iter()
+        .any(|command| matches!(command, Command::Resume { .. } | Command::JoinMachine(_)));
+    let (spent, max) = (after.spending(), budget.max_micros_per_hour);
+    spent <= max || spent <= before.spending() || comes_back
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -67,6 +80,7 @@ proptest! {
             let batch = Batch { at: Timestamp(step as u64), commands };
             let outcomes = state.apply(&batch);
             prop_assert_eq!(invariant::violations(&state), vec![], "after {:?}", asks);
+            prop_assert!(keeps_budget(&before, &batch.commands, &state), "after {:?}", asks);
             let changed = outcomes.iter().flatten().any(|applied| applied.changed);
             prop_assert_eq!(changed, state.revision > before.revision);
             prop_assert_eq!(changed, State { time: state.time, ..before } != state);

@@ -25,7 +25,7 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
     ))?;
     let decide = |call: usize| {
         let asks = [Ask::new(&workloads[call % workloads.len()], 1)];
-        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(0) };
         black_box(place(black_box(&problem), &world.catalogue));
     };
     let wanted: Vec<Wanted> =

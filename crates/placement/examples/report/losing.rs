@@ -40,7 +40,7 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
             ..Ask::new(workload, COPIES)
         };
         let asks: Vec<Ask> = workloads.iter().map(ask).collect();
-        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(0) };
         let mut unplaced = 0;
         let seconds = Figures::of_rounds(ROUNDS, || {
             let solution = place(&problem, &world.catalogue);

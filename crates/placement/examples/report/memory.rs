@@ -58,7 +58,7 @@ pub(crate) fn alone(options: &Options) -> Result<(), Failure> {
     let workloads = drawn::small(INSTANCES / COPIES as usize, COPIES)?;
     page.say(&format!("machines and workloads are known\t{}", peak_kib()?))?;
     let asks: Vec<Ask> = workloads.iter().map(|workload| Ask::new(workload, COPIES)).collect();
-    let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
+    let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(0) };
     let (seconds, solution) = timed(|| place(&problem, &world.catalogue));
     let unplaced: u32 = solution.answers.iter().map(|answer| answer.unplaced).sum();
     let after = format!("everything is placed, in {} ({unplaced} without a place)", time(seconds));

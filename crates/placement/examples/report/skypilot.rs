@@ -110,7 +110,7 @@ fn decide(world: &World, catalogue: &Catalogue, request: &Request) -> Result<Ans
     };
     let ask = |copies: u32| {
         let asks = [Ask::new(&workload, copies)];
-        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(0) };
         let (seconds, solution) = timed(|| place(&problem, catalogue));
         (seconds, solution.answers.into_iter().next().expect("what is asked is answered"))
     };

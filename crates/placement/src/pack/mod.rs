@@ -5,6 +5,7 @@
 //! exactly ([`divide`], [`cover`]), up to [`CHUNK`] copies at a time. Several items are placed one after the other, the
 //! largest first, each seeing the room that the others left; then whatever can be placed again for less is ([`improve`]).
 
+mod afford;
 mod bin;
 mod cover;
 mod divide;
@@ -14,13 +15,13 @@ mod sequence;
 mod spread;
 mod yard;
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use kato_core::{MicroDollars, Offer, ProviderName, RegionName, Resources};
 
 use crate::catalogue::{Catalogue, Wanted};
 use crate::place::{Room, Site};
+pub(crate) use afford::within;
 pub(crate) use report::Use;
 pub(crate) use yard::Yard as Packing;
 
@@ -134,15 +135,8 @@ pub(crate) fn solve<'a>(
     stalls: &'a Stalls<'a>,
     catalogue: &'a Catalogue,
 ) -> Packing<'a> {
-    let mut yard = Packing::new(items, stalls, catalogue);
-    let mut order: Vec<usize> = (0..items.len()).collect();
-    // What needs most room has the fewest places to choose from.
-    order.sort_by_key(|item| Reverse((items[*item].rank, yard.weight(*item), *item)));
-    for item in &order {
-        yard.add(*item, items[*item].copies);
-    }
-    improve::improve(&mut yard, &order);
-    yard
+    let copies: Vec<u32> = items.iter().map(|item| item.copies).collect();
+    afford::of_each(items, &copies, stalls, catalogue)
 }
 
 /// The dominant share of a running machine's price, rounded up: only a request of nothing is free.

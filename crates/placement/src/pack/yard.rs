@@ -65,6 +65,8 @@ pub(crate) struct Yard<'a> {
     pub(super) chunk: u32,
     /// By item, how many ranks come before its own.
     order: Vec<usize>,
+    /// Whether no more may be bought.
+    is_closed: bool,
     pub(super) layout: Layout,
     demand: Resources,
 }
@@ -81,7 +83,8 @@ impl<'a> Yard<'a> {
         let ranks: BTreeSet<Reverse<u32>> = items.iter().map(|item| Reverse(item.rank)).collect();
         let before = |item: &Item| ranks.range(..Reverse(item.rank)).count();
         let order = items.iter().map(before).collect();
-        Self { items, stalls, catalogue, alike, chunk, order, layout, demand }
+        let is_closed = false;
+        Self { items, stalls, catalogue, alike, chunk, order, is_closed, layout, demand }
     }
 
     fn bins_mut(&mut self, stall: usize) -> &mut Vec<Bin> {
@@ -109,8 +112,28 @@ impl<'a> Yard<'a> {
 
     /// How many machines may still be bought at a stall.
     pub(super) fn may_buy(&self, stall: usize) -> u32 {
+        if self.is_closed {
+            return 0;
+        }
         let cell = self.stalls.all[stall].cell;
         self.stalls.buy_max[cell].saturating_sub(self.bought(cell))
+    }
+
+    /// From here on nothing more is bought.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Machines may be bought again.
+    pub(super) fn reopen(&mut self) {
+        self.is_closed = false;
+    }
+
+    /// What the machines cost that are bought, an hour.
+    pub(crate) fn to_buy(&self) -> MicroDollars {
+        let bins = self.layout.bins.iter().flat_map(|bins| bins.iter());
+        let bought = bins.filter(|bin| bin.machine.is_none());
+        bought.map(|bin| bin.offer.price_micros_per_hour).sum()
     }
 
     /// How many machines are bought in a cell, the stalls of which are next to each other.

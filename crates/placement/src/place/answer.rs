@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use kato_core::{Candidate, Decision, Quote, Refusal, Source, Verdict};
+use kato_core::{Candidate, Decision, MicroDollars, Quote, Refusal, Source, Verdict};
 
 use super::assess::Assessed;
 use super::stalls::{Split, most_in};
@@ -13,6 +13,8 @@ use crate::pack::{Packing, Use};
 /// What an answer is made from.
 pub(super) struct Seen<'a> {
     pub(super) packing: &'a Packing<'a>,
+    /// What is left of the mesh's budget, where that was short.
+    pub(super) left: Option<MicroDollars>,
     pub(super) split: &'a Split<'a>,
     pub(super) sites: &'a [&'a Site],
     pub(super) question: &'a Question<'a>,
@@ -53,10 +55,21 @@ impl Seen<'_> {
         for candidate in candidates.iter_mut().filter(|c| c.verdict == Verdict::Costlier) {
             let Some(quote) = &candidate.quote else { continue };
             let another = quote.price_micros_per_hour;
-            if let Some(refusal) = budget::refusal(self.question.ask, packed, sum, another) {
+            let refusal = budget::refusal(self.question.ask, packed, sum, another);
+            if let Some(refusal) = refusal.or_else(|| self.over_mesh_budget(quote)) {
                 candidate.verdict = Verdict::Refused(refusal);
             }
         }
+    }
+
+    /// Why another machine is not bought, if the mesh's budget is why.
+    fn over_mesh_budget(&self, quote: &Quote) -> Option<Refusal> {
+        let (left, price) = (self.left?, quote.offer.price_micros_per_hour);
+        let is_over = quote.source == Source::Buy && quote.adds_micros_per_hour > left;
+        is_over.then_some(Refusal::MeshBudget {
+            price_micros_per_hour: price,
+            left_micros_per_hour: left,
+        })
     }
 
     /// The copies of the item, each with its place.

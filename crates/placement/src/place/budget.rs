@@ -1,4 +1,4 @@
-//! `MaxTotalPrice=`: as many copies of a workload as may be paid for together.
+//! Budgets: as many copies of a workload as `MaxTotalPrice=` allows, and machines for as much as the mesh may spend.
 
 use kato_core::{COUNT_MAX, MicroDollars, Refusal};
 
@@ -10,13 +10,15 @@ use crate::pack::{self, Item, Packing, Use};
 /// Cuts to what was affordable a moment ago.
 const CUTS_MAX: u32 = 8;
 
-/// Packs as many copies of each item as may be paid for.
+/// Packs as many copies of each item as may be paid for; and what is left of the mesh's budget, where that made it another
+/// packing.
 pub(super) fn pack<'a>(
     questions: &[Question],
     items: &'a mut [Item],
     split: &'a Split<'a>,
     catalogue: &'a Catalogue,
-) -> Packing<'a> {
+    budget: Option<MicroDollars>,
+) -> (Packing<'a>, Option<MicroDollars>) {
     // Fewer copies share fewer machines, and each may cost more: what is left may have to become fewer again.
     let mut cuts = 0;
     let has_limit =
@@ -38,7 +40,12 @@ pub(super) fn pack<'a>(
         }
         cuts += 1;
     }
-    pack::solve(items, &split.stalls, catalogue)
+    let Some(budget) = budget else {
+        return (pack::solve(items, &split.stalls, catalogue), None);
+    };
+    let (packing, is_short) = pack::within(items, &split.stalls, catalogue, budget);
+    let left = is_short.then(|| budget - packing.to_buy());
+    (packing, left)
 }
 
 /// How many of the copies that were placed may be paid for, the cheapest first; none if all may.

@@ -14,6 +14,8 @@ pub(crate) struct Case<'a> {
     pub(crate) sites: &'a [Site],
     pub(crate) standings: &'a [Standing],
     pub(crate) offers: &'a [Arc<Offer>],
+    /// The most that the machines which are bought may cost together.
+    pub(crate) budget: Option<MicroDollars>,
     pub(crate) now: Timestamp,
 }
 
@@ -71,7 +73,10 @@ fn explore(
             let max = case.workload.price_micros_per_hour_max;
             max.is_some_and(|max| offer.price_micros_per_hour.0 > max.0 * i64::from(*copies))
         };
-        let affordable = !yards.iter().flat_map(|yard| &yard.bought).any(dear);
+        let bought = yards.iter().flat_map(|yard| &yard.bought);
+        let price: MicroDollars =
+            bought.clone().map(|(_, offer, _)| offer.price_micros_per_hour).sum();
+        let affordable = !bought.clone().any(dear) && case.budget.is_none_or(|most| price <= most);
         return affordable.then(|| excess(case, placed));
     }
     let mut best: Option<MicroDollars> = None;

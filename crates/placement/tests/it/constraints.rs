@@ -8,7 +8,7 @@ use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing
 
 use crate::support::{DUBLIN, NEW_YORK, SYDNEY, demand, offer, room, site, workload};
 
-fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     Catalogue::new([
         offer("dub", "small", 40_000, Market::OnDemand),
         offer("dub", "small", 10_000, Market::Spot),
@@ -17,16 +17,16 @@ fn catalogue() -> Catalogue {
     ])
 }
 
-fn solve(workload: &WorkloadSpec, copies: u32, sites: &[Site]) -> Answer {
+pub(crate) fn solve(workload: &WorkloadSpec, copies: u32, sites: &[Site]) -> Answer {
     ask(&Ask::new(workload, copies), sites)
 }
 
-fn ask(ask: &Ask, sites: &[Site]) -> Answer {
+pub(crate) fn ask(ask: &Ask, sites: &[Site]) -> Answer {
     let asks = std::slice::from_ref(ask);
-    place(&Problem { asks, sites, now: Timestamp(1) }, &catalogue()).answers.remove(0)
+    place(&Problem { asks, sites, budget: None, now: Timestamp(1) }, &catalogue()).answers.remove(0)
 }
 
-fn verdict(solution: &Answer, name: &str) -> Verdict {
+pub(crate) fn verdict(solution: &Answer, name: &str) -> Verdict {
     let found = solution.decision.candidates.iter().find(|c| c.datacenter.as_str() == name);
     found.unwrap().verdict.clone()
 }
@@ -231,24 +231,6 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
 }
 
 #[test]
-fn as_many_are_placed_as_may_be_paid_for_together() {
-    let mut workload = workload();
-    workload.rules.total_micros_per_hour_max = Some(MicroDollars(45_000));
-    let sites = [site("nyc", NEW_YORK), site("dub", DUBLIN)];
-    // A machine of 30,000 in New York takes four, and two of them more are too much for the fifth.
-    let solution = solve(&workload, 5, &sites);
-    assert_eq!((solution.placements.len(), solution.unplaced), (4, 1));
-    let refusal = Refusal::OverBudget {
-        total_micros_per_hour: MicroDollars(70_000),
-        max_micros_per_hour: MicroDollars(45_000),
-    };
-    assert_eq!(verdict(&solution, "dub"), Verdict::Refused(refusal));
-    // What stays is paid for first.
-    let paid = MicroDollars(20_000);
-    assert_eq!(ask(&Ask { paid, ..Ask::new(&workload, 5) }, &sites).placements.len(), 0);
-}
-
-#[test]
 fn a_machine_has_no_more_instances_than_it_may_however_small_they_are() {
     let mut workload = workload();
     workload.request = Resources::new(1, 1);
@@ -309,7 +291,7 @@ fn a_counterfactual_is_the_price_at_which_it_would_be_chosen() {
             offer("nyc", "small", 30_000, Market::OnDemand),
         ];
         let asks = [Ask::new(&workload, 1)];
-        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(1) };
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(1) };
         let answer = place(&problem, &Catalogue::new(offers)).answers.remove(0);
         sites[answer.placements[0].site].datacenter.to_string()
     };

@@ -52,7 +52,7 @@ fn told() -> String {
         offer("syd", "small", 20_000, Market::OnDemand),
     ]);
     let asks = [Ask::new(&wanted, 3)];
-    let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(0) };
+    let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(0) };
     let answer = place(&problem, &catalogue).answers.remove(0);
     let mut text = String::new();
     let row = |text: &mut String, cells: [String; 7]| {

@@ -6,6 +6,7 @@
 
 mod bound;
 mod brute;
+mod budgets;
 mod catalogue;
 mod constraints;
 mod example;

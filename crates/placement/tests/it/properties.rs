@@ -224,6 +224,7 @@ struct Input {
     workloads: Vec<(WorkloadSpec, u32, Vec<Standing>)>,
     sites: Vec<Site>,
     offers: Vec<Offer>,
+    budget: Option<MicroDollars>,
 }
 
 impl Input {
@@ -240,7 +241,8 @@ impl Input {
     }
 
     fn solve(&self) -> Solution {
-        let problem = Problem { asks: &self.asks(), sites: &self.sites, now: NOW };
+        let (asks, sites, budget) = (&self.asks(), &self.sites, self.budget);
+        let problem = Problem { asks, sites, budget, now: NOW };
         place(&problem, &Catalogue::new(self.offers.iter().cloned()))
     }
 }
@@ -250,12 +252,15 @@ fn any_input(workloads: usize, providers: bool) -> impl Strategy<Value = Input> 
     let standings = || prop::collection::vec(any_standing(), NAMES.len());
     let one = move || (any_workload(providers), 0u32..=4, standings());
     let workloads = prop::collection::vec(one(), 1..=workloads);
-    (workloads, any_sites(), any_offers()).prop_map(|(mut workloads, sites, offers)| {
-        for ((workload, ..), name) in workloads.iter_mut().zip(["web", "db", "queue"]) {
-            workload.name = name.parse().unwrap();
-        }
-        Input { workloads, sites, offers }
-    })
+    let budget = prop::option::weighted(0.3, (0i64..=60).prop_map(|k| MicroDollars(k * 1_000)));
+    (workloads, any_sites(), any_offers(), budget).prop_map(
+        |(mut workloads, sites, offers, budget)| {
+            for ((workload, ..), name) in workloads.iter_mut().zip(["web", "db", "queue"]) {
+                workload.name = name.parse().unwrap();
+            }
+            Input { workloads, sites, offers, budget }
+        },
+    )
 }
 
 /// The input with every list in another order.
@@ -300,9 +305,12 @@ fn told(input: &Input, solution: &Solution) -> Vec<String> {
     told
 }
 
+/// What is on each machine: how much, what it is, and what the copies add.
+type Loads = BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64)>;
+
 /// Whether every copy's place satisfies every constraint, and the machines can hold them.
 fn check_constraints(input: &Input, solution: &Solution) {
-    let mut loads: BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64)> = BTreeMap::new();
+    let mut loads = Loads::new();
     for ((workload, copies, standings), answer) in input.workloads.iter().zip(&solution.answers) {
         assert_eq!(answer.placements.len() + answer.unplaced as usize, *copies as usize);
         assert_eq!(answer.decision.candidates.len(), input.sites.len());
@@ -334,7 +342,7 @@ fn check_constraints(input: &Input, solution: &Solution) {
         let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
         let placed = answer.placements.iter().map(provider).collect();
         let (sites, offers) = (&input.sites, &[]);
-        let case = brute::Case { workload, sites, standings, offers, now: NOW };
+        let case = brute::Case { workload, sites, standings, offers, budget: None, now: NOW };
         assert!(brute::within_limits(&case, &placed), "{placed:?}");
         for (index, site) in input.sites.iter().enumerate() {
             let here = answer.placements.iter().filter(|chosen| chosen.site == index).count();
@@ -368,6 +376,14 @@ fn check_constraints(input: &Input, solution: &Solution) {
         // What the copies add is what the machine costs, rounded up for each of them.
         assert!((price.0..=price.0 + 12).contains(adds), "{adds} of {price}");
     }
+    check_purchases(input, &loads);
+}
+
+/// No more is bought than may be, in a cell and in all of them.
+fn check_purchases(input: &Input, loads: &Loads) {
+    let bought = loads.iter().filter(|((_, host), _)| matches!(host, Host::Bought(_)));
+    let bought: MicroDollars = bought.map(|(_, (_, offer, _))| offer.price_micros_per_hour).sum();
+    assert!(input.budget.is_none_or(|most| bought <= most), "{bought} of {:?}", input.budget);
     for (index, site) in input.sites.iter().enumerate() {
         let here =
             loads.keys().filter(|(at, host)| *at == index && matches!(host, Host::Bought(_)));
@@ -408,17 +424,29 @@ proptest! {
 
     #[test]
     fn no_assignment_is_cheaper(input in any_input(1, false)) {
+        let input = Input { budget: None, ..input };
         let solution = input.solve();
         let (workload, copies, standings) = &input.workloads[0];
         let offers = cheapest_zone(&input.offers);
         let sites = &input.sites;
-        let case = brute::Case { workload, sites, standings, offers: &offers, now: NOW };
+        let case =
+            brute::Case { workload, sites, standings, offers: &offers, budget: None, now: NOW };
         let answer = &solution.answers[0];
         let placed = copies - answer.unplaced;
         let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
         let together = answer.placements.iter().map(provider).collect();
         let sum = cost(&input, answer) + brute::excess(&case, &together);
         prop_assert_eq!((placed, sum), brute::best(&case, *copies));
+    }
+
+    #[test]
+    fn a_budget_leaves_none_without_a_place_that_may_be_paid_for(input in any_input(1, false)) {
+        let (workload, copies, standings) = &input.workloads[0];
+        let offers = cheapest_zone(&input.offers);
+        let (sites, budget) = (&input.sites, input.budget);
+        let case = brute::Case { workload, sites, standings, offers: &offers, budget, now: NOW };
+        let placed = copies - input.solve().answers[0].unplaced;
+        prop_assert_eq!(placed, brute::best(&case, *copies).0);
     }
 }
 

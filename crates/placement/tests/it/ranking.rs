@@ -40,7 +40,12 @@ fn disks_and_gpus_are_looked_for_where_they_are() {
         workload.request = Resources { disk_bytes: disk_gib << 30, gpus, ..workload.request };
         workload.rules.gpus = kinds.iter().map(|kind| kind.parse().unwrap()).collect();
         let asks = [Ask::new(&workload, 1)];
-        let problem = Problem { asks: &asks, sites: std::slice::from_ref(&dub), now: Timestamp(1) };
+        let problem = Problem {
+            asks: &asks,
+            sites: std::slice::from_ref(&dub),
+            budget: None,
+            now: Timestamp(1),
+        };
         let answer = place(&problem, &catalogue).answers.remove(0);
         let bought = answer.placements.first().map(|chosen| chosen.quote.offer.kind.clone());
         bought.unwrap_or_else(|| answer.decision.to_string())
@@ -57,7 +62,8 @@ fn disks_and_gpus_are_looked_for_where_they_are() {
     workload.request.gpus = 1;
     workload.rules.gpus = ["A100".parse().unwrap()].into();
     let asks = [Ask::new(&workload, 2)];
-    let problem = Problem { asks: &asks, sites: std::slice::from_ref(&dub), now: Timestamp(1) };
+    let problem =
+        Problem { asks: &asks, sites: std::slice::from_ref(&dub), budget: None, now: Timestamp(1) };
     let answer = place(&problem, &catalogue).answers.remove(0);
     let hosts: Vec<Host> = answer.placements.iter().map(|chosen| chosen.on).collect();
     assert_eq!(hosts, [Host::Bought(0), Host::Bought(0)]);
@@ -84,8 +90,12 @@ fn the_highest_priority_comes_first() {
         };
         let (a, b) = (of("a", sizes.0, priorities.0), of("b", sizes.1, priorities.1));
         let asks = [Ask::new(&a, 4), Ask::new(&b, 4)];
-        let problem =
-            Problem { asks: &asks, sites: std::slice::from_ref(&only), now: Timestamp(1) };
+        let problem = Problem {
+            asks: &asks,
+            sites: std::slice::from_ref(&only),
+            budget: None,
+            now: Timestamp(1),
+        };
         let answers = place(&problem, &Catalogue::new(offers.clone())).answers;
         let higher = usize::from(priorities.1 > priorities.0);
         let alone = [Ask::new(asks[higher].workload, 4)];
@@ -107,7 +117,7 @@ fn what_has_a_place_stays_unless_elsewhere_is_better_by_more_than_a_move_costs()
         ];
         let standings = vec![Standing { home, ..Standing::default() }];
         let asks = [Ask { standings, ..Ask::new(&workload, 1) }];
-        let problem = Problem { asks: &asks, sites: &sites, now: Timestamp(1) };
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(1) };
         let answer = place(&problem, &Catalogue::new(offers)).answers.remove(0);
         sites[answer.placements[0].site].datacenter.to_string()
     };
@@ -136,7 +146,12 @@ fn what_fits_is_placed_whatever_the_first_try_was() {
     };
     let (large, small) = (of("large", 4_000), of("small", 3_000));
     let asks = [Ask::new(&large, 2), Ask::new(&small, 4)];
-    let problem = Problem { asks: &asks, sites: std::slice::from_ref(&only), now: Timestamp(1) };
+    let problem = Problem {
+        asks: &asks,
+        sites: std::slice::from_ref(&only),
+        budget: None,
+        now: Timestamp(1),
+    };
     let answers = place(&problem, &Catalogue::new(Vec::<kato_core::Offer>::new())).answers;
     assert_eq!([answers[0].unplaced, answers[1].unplaced], [0, 0]);
 }

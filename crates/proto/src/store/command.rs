@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kato_core::{
-    Command, DatacenterName, Decision, InstanceId, MachineId, NameError, OrderId, Place,
-    PutWorkload, Revision, Target,
+    CellId, Command, DatacenterName, Decision, InstanceId, MachineId, MicroDollars, NameError,
+    Offer, OrderId, Place, PutWorkload, Revision, Target,
 };
 
 use crate::store_v1 as pb;
@@ -53,12 +53,7 @@ impl From<&Command> for pb::Command {
                 Stored::Settled(pb::Settled { machine: machine.to_string(), revision: revision.0 })
             }
             Command::OrderMachine { instance, epoch, cell, offer } => {
-                Stored::OrderMachine(pb::OrderMachine {
-                    instance: instance.to_string(),
-                    epoch: epoch.0,
-                    cell: cell.to_string(),
-                    offer: Some((&**offer).into()),
-                })
+                Stored::OrderMachine(order_to_stored(instance, *epoch, cell, offer))
             }
             Command::AttemptOrder { order, attempt } => {
                 Stored::AttemptOrder(pb::AttemptOrder { order: order.0, attempt: *attempt })
@@ -78,11 +73,35 @@ impl From<&Command> for pb::Command {
                 expected: expected.0,
                 timing: Some(timing.into()),
             }),
+            Command::SetBudget { max, expected } => {
+                Stored::SetBudget(budget_to_stored(*max, *expected))
+            }
             Command::Delegate { datacenter, expected, to } => {
                 Stored::Delegate(delegate_to_stored(datacenter, *expected, to))
             }
         };
         Self { command: Some(stored) }
+    }
+}
+
+fn order_to_stored(
+    instance: &InstanceId,
+    epoch: Revision,
+    cell: &CellId,
+    offer: &Offer,
+) -> pb::OrderMachine {
+    pb::OrderMachine {
+        instance: instance.to_string(),
+        epoch: epoch.0,
+        cell: cell.to_string(),
+        offer: Some(offer.into()),
+    }
+}
+
+fn budget_to_stored(max: Option<MicroDollars>, expected: Option<Revision>) -> pb::SetBudget {
+    pb::SetBudget {
+        max_micros_per_hour: max.map(|max| max.0),
+        expected: expected.map(|expected| expected.0),
     }
 }
 
@@ -122,10 +141,9 @@ impl TryFrom<pb::Command> for Command {
                 let machines = machines(&suspend.machines).field("suspend.machines")?;
                 Self::Suspend { machines, reason: suspend.reason }
             }
-            Stored::Resume(resume) => Self::Resume {
-                machine: resume.machine.parse().field("resume.machine")?,
-                incarnation: resume.incarnation,
-            },
+            Stored::Resume(pb::Resume { machine, incarnation }) => {
+                Self::Resume { machine: machine.parse().field("resume.machine")?, incarnation }
+            }
             Stored::DeclareLost(lost) => {
                 let machines = lost.machines.into_iter().map(lost_from_stored);
                 Self::DeclareLost(machines.collect::<Result<_, _>>()?)
@@ -175,6 +193,10 @@ impl TryFrom<pb::Command> for Command {
                 expected: Revision(set.expected),
                 timing: set.timing.field("set_timing.timing")?.into(),
             },
+            Stored::SetBudget(set) => {
+                let max = set.max_micros_per_hour.map(MicroDollars);
+                Self::SetBudget { max, expected: set.expected.map(Revision) }
+            }
             Stored::Delegate(delegate) => Self::Delegate {
                 datacenter: delegate.datacenter.parse().field("delegate.datacenter")?,
                 expected: Revision(delegate.expected),

@@ -155,6 +155,12 @@ impl From<&Refusal> for pb::Refusal {
                     max_micros_per_hour: max_micros_per_hour.0,
                 })
             }
+            Refusal::MeshBudget { price_micros_per_hour, left_micros_per_hour } => {
+                Stored::MeshBudget(pb::MeshBudget {
+                    price_micros_per_hour: price_micros_per_hour.0,
+                    left_micros_per_hour: left_micros_per_hour.0,
+                })
+            }
             Refusal::Stale { age_s, age_s_max } => {
                 Stored::Stale(pb::Stale { age_s: *age_s, age_s_max: *age_s_max })
             }
@@ -213,6 +219,10 @@ impl TryFrom<pb::Refusal> for Refusal {
                 max_micros_per_hour: MicroDollars(over.max_micros_per_hour),
             },
             Stored::Stale(pb::Stale { age_s, age_s_max }) => Self::Stale { age_s, age_s_max },
+            Stored::MeshBudget(budget) => Self::MeshBudget {
+                price_micros_per_hour: MicroDollars(budget.price_micros_per_hour),
+                left_micros_per_hour: MicroDollars(budget.left_micros_per_hour),
+            },
             Stored::TooExpensive(price) => Self::TooExpensive {
                 price_micros_per_hour: MicroDollars(price.price_micros_per_hour),
                 max_micros_per_hour: MicroDollars(price.max_micros_per_hour),

@@ -5,8 +5,8 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use kato_core::{
-    Agreed, Decision, Instance, InstanceId, MachineId, Placement, Revision, State, Stopping,
-    Timestamp, version,
+    Agreed, Budget, Decision, Instance, InstanceId, MachineId, MicroDollars, Placement, Revision,
+    State, Stopping, Timestamp, version,
 };
 use prost::Message as _;
 
@@ -29,6 +29,10 @@ pub fn head(state: &State) -> pb::State {
         settings: state.settings.as_ref().map(Into::into),
         timing: state.agreed.as_ref().map(|agreed| (&agreed.timing).into()),
         timing_since: state.agreed.map_or(0, |agreed| agreed.since.0),
+        budget: state.budget.map(|budget| pb::Budget {
+            max_micros_per_hour: budget.max_micros_per_hour.0,
+            since: budget.since.0,
+        }),
         quarantined: state.quarantined.map(|since| since.0),
         identity_unix_ms: state.identity.map(|at| at.0),
         ..pb::State::default()
@@ -197,6 +201,10 @@ impl StateReader {
             agreed: head
                 .timing
                 .map(|timing| Agreed { timing: timing.into(), since: Revision(head.timing_since) }),
+            budget: head.budget.map(|budget| Budget {
+                max_micros_per_hour: MicroDollars(budget.max_micros_per_hour),
+                since: Revision(budget.since),
+            }),
             quarantined: head.quarantined.map(Revision),
             identity: head.identity_unix_ms.map(Timestamp),
             ..State::default()

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use kato_core::version::FIRST;
 use kato_core::{
-    Agreed, Arch, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates, Country,
-    Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event, EventKind,
-    Failover, FailureDomain, GpuName, Health, Instance, InstanceId, Level, Machine, MachineId,
-    MachineName, MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order, OrderId, Place,
-    Placement, Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal, Resources, Revision,
-    Rules, Settings, Source, SpotPolicy, Spread, State, Suspension, Target, Timestamp, Timing,
-    Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
+    Agreed, Arch, Budget, Candidate, CellId, CellName, CellSpec, Command, Continent, Coordinates,
+    Country, Datacenter, DatacenterName, DatacenterSpec, Decision, Delegation, Demand, Event,
+    EventKind, Failover, FailureDomain, GpuName, Health, Instance, InstanceId, Level, Machine,
+    MachineId, MachineName, MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order,
+    OrderId, Place, Placement, Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal,
+    Resources, Revision, Rules, Settings, Source, SpotPolicy, Spread, State, Suspension, Target,
+    Timestamp, Timing, Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -247,6 +247,9 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         (money(), money()).prop_map(|(total_micros_per_hour, max_micros_per_hour)| {
             Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour }
         }),
+        (money(), money()).prop_map(|(price_micros_per_hour, left_micros_per_hour)| {
+            Refusal::MeshBudget { price_micros_per_hour, left_micros_per_hour }
+        }),
         neighbour().prop_map(|Neighbour { workload, over, together }| Refusal::Neighbour {
             workload,
             over,
@@ -415,6 +418,8 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         revision().prop_map(|since| Command::EndQuarantine { since }),
         (revision(), timing())
             .prop_map(|(expected, timing)| Command::SetTiming { expected, timing }),
+        (option::of(money()), option::of(revision()))
+            .prop_map(|(max, expected)| Command::SetBudget { max, expected }),
         (name(), revision(), name()).prop_map(|(datacenter, expected, to)| {
             Command::Delegate { datacenter, expected, to }
         }),
@@ -513,6 +518,10 @@ pub(super) fn state() -> impl Strategy<Value = State> {
                 settings,
                 agreed,
                 identity: (time.0 % 2 == 1).then_some(time),
+                budget: (revision.0 % 5 == 1).then_some(Budget {
+                    max_micros_per_hour: MicroDollars(1_250_000),
+                    since: revision,
+                }),
                 quarantined: (revision.0 % 3 == 1).then_some(revision),
                 datacenters: datacenters.into_iter().map(datacenter).collect(),
                 machines: machines.into_iter().map(machine).collect(),

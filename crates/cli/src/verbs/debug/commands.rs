@@ -70,6 +70,8 @@ fn described(command: &Command) -> (&'static str, String) {
         }
         Command::EndQuarantine { since } => ("EndQuarantine", format!("of revision {since}")),
         Command::RaiseVersion { to } => ("RaiseVersion", to.to_string()),
+        Command::SetBudget { max: Some(max), .. } => ("SetBudget", format!("{max}/h")),
+        Command::SetBudget { max: None, .. } => ("SetBudget", "none".to_owned()),
         Command::SetTiming { timing, .. } => (
             "SetTiming",
             format!("round trips of {} ms, leases of {} ms", timing.rtt_ms_max, timing.lease_ms),

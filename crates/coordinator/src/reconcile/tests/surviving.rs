@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kato_core::Rejection;
+use kato_core::{Command, MicroDollars, Rejection};
 
 use super::super::rebalance::Memory;
 use super::fixture::{World, name, spec};
@@ -64,6 +64,60 @@ fn what_is_broken_already_keeps_nobody_out() {
     apply(&mut world, "other", "CPU=1\nDatacenters=sin\n").unwrap();
     // What is new must survive.
     apply(&mut world, "new", "Datacenters=dub ewr\nSurvive=1 datacenter\n").unwrap_err();
+}
+
+/// Six machines of 2 processors; what is over must be bought, at $0.1070 an hour each.
+#[test]
+fn what_the_budgets_do_not_allow_is_refused_with_the_shortfall() {
+    let mut world = World::new();
+    world.sell();
+    let set = |max: i64| Command::SetBudget { max: Some(MicroDollars(max)), expected: None };
+    world.run(set(200_000));
+    let refused = apply(&mut world, "web", "Count=16\nCPU=1\n").unwrap_err().to_string();
+    let told = "2 of the 16 instances of web would have no place: machines for $0.2140/h would have to be bought, \
+                $0.0140/h more than the mesh's budget has left. `kato budget` shows and changes it";
+    assert_eq!(refused, told);
+    apply(&mut world, "web", "Count=14\nCPU=1\n").unwrap();
+    assert_eq!(world.state.spending(), MicroDollars(107_000));
+    let refused = apply(&mut world, "more", "Count=2\nCPU=1\n").unwrap_err().to_string();
+    assert!(refused.contains("$0.0140/h more than the mesh's budget has left"), "{refused}");
+    world.run(set(214_000));
+    apply(&mut world, "more", "Count=2\nCPU=1\n").unwrap();
+    // What was there when the budget became less may be changed, if not to need more.
+    world.run(set(0));
+    apply(&mut world, "more", "Count=2\nCPU=1\nPriority=1\n").unwrap();
+    apply(&mut world, "more", "Count=3\nCPU=1\n").unwrap_err();
+}
+
+#[test]
+fn more_than_a_workload_may_cost_is_refused_with_the_shortfall() {
+    let mut world = World::new();
+    // Half of a machine each.
+    let options = |count: u32| format!("Count={count}\nCPU=1\nMaxTotalPrice=0.11\n");
+    let refused = apply(&mut world, "web", &options(3)).unwrap_err().to_string();
+    let told = "1 of the 3 instances of web would have no place: all of them cost $0.1605/h, $0.0505/h over \
+                MaxTotalPrice=$0.1100";
+    assert_eq!(refused, told);
+    apply(&mut world, "web", &options(2)).unwrap();
+    apply(&mut world, "web", &options(3)).unwrap_err();
+}
+
+/// What must be bought to survive a loss must be within the budget, and stay so.
+#[test]
+fn what_a_loss_would_cost_is_within_the_budget() {
+    let mut world = World::new();
+    world.sell();
+    let set = |max: i64| Command::SetBudget { max: Some(MicroDollars(max)), expected: None };
+    let web = "Count=12\nCPU=1\nSurvive=1 datacenter\n";
+    // Two machines are lost with each datacenter.
+    world.run(set(213_999));
+    let refused = apply(&mut world, "web", web).unwrap_err().to_string();
+    assert!(refused.contains("web would not survive the loss of dub"), "{refused}");
+    assert!(refused.contains("the mesh's budget has"), "{refused}");
+    world.run(set(214_000));
+    apply(&mut world, "web", web).unwrap();
+    let refused = apply(&mut world, "other", "CPU=1\n").unwrap_err().to_string();
+    assert!(refused.contains("other would take what web needs to survive"), "{refused}");
 }
 
 #[test]
