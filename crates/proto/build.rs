@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "kato/mesh/v1/agent.proto",
     "kato/mesh/v1/raft.proto",
     "kato/mesh/v1/report.proto",
     "kato/store/v1/command.proto",
+    "kato/store/v1/history.proto",
     "kato/store/v1/log.proto",
     "kato/store/v1/state.proto",
     "kato/v1/cluster.proto",

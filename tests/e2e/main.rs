@@ -18,6 +18,7 @@ mod logs;
 mod loss;
 mod methods;
 mod partition;
+mod past;
 mod provider;
 mod quorum;
 mod refusals;

@@ -122,6 +122,7 @@ impl Alone {
             disk: disk(&config.data_dir)?,
             provider: None,
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
+            history: None,
             flush: Flush::Thread,
             snapshot_every: 5_000,
             knows: kato_core::version::NEWEST,

@@ -68,6 +68,7 @@ pub(crate) async fn start(
             disk: Arc::clone(&disk),
             provider: None,
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
+            history: None,
             flush: Flush::Thread,
             snapshot_every: 5_000,
             knows,

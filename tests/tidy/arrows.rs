@@ -45,7 +45,7 @@ const ISOLATED: [(&str, &[&str]); 16] = [
     ("openraft", &["raft"]),
     ("openraft-rt", &["raft"]),
     ("openraft-rt-tokio", &["raft"]),
-    ("redb", &["raft"]),
+    ("redb", &["raft", "coordinator"]),
     // The generated messages are `proto`'s. `raft` names the trait that encodes them, because what it stores is
     // sealed with a checksum record by record; `tests`, because the benchmark speaks etcd's API.
     ("prost", &["proto", "raft", "tests"]),

@@ -16,6 +16,7 @@ use tonic::transport::Channel;
 
 use crate::agents::{Agents, Knocks};
 use crate::brake::Brake;
+use crate::history::History;
 use crate::peers::Peers;
 use crate::planner::Planner;
 use crate::pulse::Pulse;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) round_trips: RoundTrips,
     pub(crate) pulse: Pulse,
+    /// Where decisions are kept, if they are.
+    pub(crate) history: Option<Arc<History>>,
     /// The newest mesh version that this coordinator knows.
     pub(crate) knows: u32,
     /// The brake, while this coordinator leads and it holds.
@@ -124,6 +127,8 @@ pub struct World {
     pub provider: Option<Arc<dyn Provider>>,
     /// What is on offer.
     pub catalogue: Catalogue,
+    /// Keeps what was decided, if anybody is to ask for it.
+    pub history: Option<History>,
     /// Brings the log to the disk.
     pub flush: kato_raft::Flush,
     /// Log entries between two snapshots.

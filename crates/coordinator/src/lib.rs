@@ -7,6 +7,7 @@ mod agents;
 mod brake;
 mod config;
 mod context;
+mod history;
 mod node;
 mod peers;
 mod planner;
@@ -24,4 +25,5 @@ mod what_if;
 
 pub use config::{Config, ConfigError, KeyPair, SandboxConfig, Tls};
 pub use context::World;
+pub use history::{History, HistoryError};
 pub use node::{Coordinator, StartError};

@@ -28,6 +28,7 @@ use crate::access::AccessLayer;
 use crate::agents::{AgentService, Agents, Knocks, Leases, LogRelay};
 use crate::config::Config;
 use crate::context::{Context, World};
+use crate::history;
 use crate::peers::Peers;
 use crate::pulse::Pulse;
 use crate::reconcile;
@@ -114,12 +115,17 @@ impl Coordinator {
             provider: world.provider,
             round_trips: RoundTrips::default(),
             pulse,
+            history: world.history.map(Arc::new),
             knows: world.knows,
             brake: tokio::sync::watch::Sender::new(None),
         };
         serve(&context, listener, &tasks);
         mesh.found().await.map_err(StartError::Found)?;
         reconcile::start(&context, &config, &tasks);
+        if let Some(history) = context.history.clone() {
+            let keeping = history::run(context.clone(), history, tasks.shutdown());
+            tasks.spawn("history", OnError::Stop, never_fails(keeping));
+        }
         Ok(Self { context, address, tasks })
     }
 

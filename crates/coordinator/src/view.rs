@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance, Instead,
-    Machine, Market, Offer, Quote, Resources, Source, State, Timestamp, Verdict, Workload,
-    WorkloadSpec,
+    Candidate, Coordinates, Datacenter, DatacenterName, Decision, Event, Health, Instance,
+    InstanceId, Instead, Machine, Market, Offer, Quote, Resources, Source, State, Timestamp,
+    Verdict, Workload, WorkloadSpec,
 };
 use kato_core::{Failover, Level, MicroDollars, Rebalance, Rules, SpotPolicy, Spread};
+use kato_proto::store::past::Fate;
 use kato_proto::v1 as pb;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::brake::Brake;
 use crate::reports::Report;
@@ -195,6 +198,39 @@ pub(crate) fn decision(decision: &Decision) -> pb::Decision {
         latency_price_micros_per_ms_hour: decision.latency_price_micros_per_ms_hour.0,
         candidates: decision.candidates.iter().map(candidate).collect(),
     }
+}
+
+/// What became of an instance, as it was then.
+pub(crate) fn past(
+    id: &InstanceId,
+    at: Timestamp,
+    fate: &Fate,
+    decided: Option<&Decision>,
+) -> pb::ExplainResponse {
+    let mut instance = pb::Instance { id: id.to_string(), ..pb::Instance::default() };
+    match fate {
+        Fate::Placed(cell, epoch) => {
+            instance.datacenter = cell.datacenter.to_string();
+            instance.cell = cell.to_string();
+            instance.epoch = epoch.0;
+            instance.placed_at_unix_ms = at.0;
+        }
+        Fate::NotPlaced(epoch) => {
+            instance.epoch = epoch.unwrap_or_default().0;
+            instance.state = pb::RunState::Unplaceable.into();
+            instance.unplaceable = decided.map_or_else(String::new, ToString::to_string);
+        }
+        Fate::Deleted => {}
+    }
+    let decision = decided.map(decision);
+    pb::ExplainResponse { instance: Some(instance), decision, ..pb::ExplainResponse::default() }
+}
+
+/// A moment in UTC, to the second.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX);
+    let utc = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    utc.and_then(|utc| utc.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{} ms", at.0))
 }
 
 pub(crate) fn outcome(outcome: &Outcome) -> pb::WhatIfResponse {

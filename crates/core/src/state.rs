@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::{
@@ -175,6 +176,19 @@ impl State {
         }
         let from = self.stopping.keys().filter(|(instance, _)| instance == id);
         from.map(|(_, from)| from).find(|from| *from != machine)
+    }
+
+    /// The instances that are others in a later state: by name, as they were and as they are. What did not change between
+    /// the two is not looked at.
+    pub fn changed_instances<'a>(
+        &'a self,
+        later: &'a Self,
+    ) -> impl Iterator<Item = (&'a InstanceId, Option<&'a Instance>, Option<&'a Instance>)> {
+        self.instances.diff(&later.instances).map(|item| match item {
+            DiffItem::Add(id, new) => (id, None, Some(new)),
+            DiffItem::Update { old: (id, old), new: (_, new) } => (id, Some(old), Some(new)),
+            DiffItem::Remove(id, old) => (id, Some(old), None),
+        })
     }
 
     /// Takes the next revision for a change that is about to be made.

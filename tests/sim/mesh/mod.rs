@@ -309,6 +309,7 @@ impl SimMesh {
                 disk: Arc::new(disk.lock().unwrap_or_else(PoisonError::into_inner).clone()),
                 provider: Some(Arc::clone(&provider)),
                 catalogue: catalogue.clone(),
+                history: None,
                 flush: Flush::Task(Arc::new(delay)),
                 snapshot_every: SNAPSHOT_EVERY,
                 knows: kato_core::version::NEWEST,

@@ -1,26 +1,34 @@
 //! Why an instance is where it is: for each datacenter the terms of its score, or the filter that removed it.
 
 use kato_core::Timestamp;
-use kato_proto::v1::{Candidate, Decision, ExplainResponse, Instance, Quote};
+use kato_proto::v1::{Candidate, Decision, ExplainResponse, Instance, Past, Quote};
 
 use super::candidates::{candidate_latency, chosen_total, machine, name, offer_name, verdict};
 use super::details::state;
 use super::plain;
 use super::style::{BAD, STRONG, paint};
 use super::table::Table;
-use super::units::{money, since};
+use super::units::{moment, money, since};
 
 /// The whole answer.
 pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String {
     let instance = response.instance.clone().unwrap_or_default();
-    let mut text = place(&instance, now);
+    let mut text = match &response.past {
+        Some(past) => past_place(&instance, past),
+        None => place(&instance, now),
+    };
     let Some(decision) = &response.decision else {
-        return text + "\nNo decision has been made for it yet.\n";
+        let none = "\nNo decision has been made for it yet.\n";
+        return if response.past.is_some() { text } else { text + none };
+    };
+    // Ages are told of when it was so.
+    let (now, when) = match &response.past {
+        Some(_) => (Timestamp(decision.at_unix_ms), format!("at {}", moment(decision.at_unix_ms))),
+        None => (now, format!("{} ago", since(decision.at_unix_ms, now))),
     };
     let rate = money(decision.latency_price_micros_per_ms_hour);
     text += &format!(
-        "\nDecided {} ago: the least of what it adds to what is paid and of its latency, at {rate} a millisecond and hour.\n",
-        since(decision.at_unix_ms, now)
+        "\nDecided {when}: the least of what it adds to what is paid and of its latency, at {rate} a millisecond and hour.\n",
     );
     let (feasible, removed): (Vec<&Candidate>, Vec<&Candidate>) =
         decision.candidates.iter().partition(|c| c.refusal.is_empty() || c.chosen > 0);
@@ -33,6 +41,29 @@ pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String 
         text += &format!("\nRemoved by a filter:\n{}", filters(&removed));
     }
     text + &prices(decision, now)
+}
+
+/// Where it was, in a line or two.
+fn past_place(instance: &Instance, past: &Past) -> String {
+    let id = paint(STRONG, &plain(&instance.id));
+    let at = moment(past.since_unix_ms);
+    if past.deleted {
+        return format!("{id} was deleted at {at}\n");
+    }
+    let until = match past.until_unix_ms {
+        Some(until) => format!("until {}", moment(until)),
+        None => "and nothing has been decided about it since".to_owned(),
+    };
+    if instance.unplaceable.is_empty() {
+        let (datacenter, cell) = (plain(&instance.datacenter), plain(&instance.cell));
+        return format!(
+            "{id} was placed in {} ({cell}) at {at}, epoch {}, {until}\n",
+            paint(STRONG, &datacenter),
+            instance.epoch
+        );
+    }
+    let why = plain(&instance.unplaceable);
+    format!("{id}: {} at {at}, {until}: {why}\n", paint(BAD, "no place was found"))
 }
 
 /// Where it is now, in a line or two.

@@ -348,6 +348,7 @@ pub(crate) fn status() -> GetStatusResponse {
 
 pub(crate) fn explanation() -> ExplainResponse {
     ExplainResponse {
+        past: None,
         read: None,
         instance: Some(instance("web@1", RunState::Running)),
         decision: Some(decision()),

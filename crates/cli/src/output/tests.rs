@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use kato_core::Timestamp;
 use kato_proto::v1::{
     ApplyResponse, Brake, Budget, Change, DiskAlarm, ExplainResponse, GetStatusResponse, Instance,
-    ReadInfo, RunState, WhatIfResponse,
+    Past, ReadInfo, RunState, WhatIfResponse,
 };
 
 use super::candidates::plan;
@@ -60,6 +60,12 @@ fn what_would_be() {
 fn explanations() {
     let explain = |response: &ExplainResponse| text(&explanation::explanation(response, NOW));
     assert_snapshot!("explain", explain(&sample::explanation()));
+    let mut then = sample::explanation();
+    let (since_unix_ms, until_unix_ms) = (1_789_000_000_000, Some(1_789_000_600_000));
+    let kept_by = "dub".to_owned();
+    then.past = Some(Past { since_unix_ms, until_unix_ms, deleted: false, kept_by });
+    assert_snapshot!("explain_past", explain(&then));
+    assert_snapshot!("explain_json", serde_json::to_string_pretty(&then).unwrap());
     let mut nowhere = sample::explanation();
     nowhere.instance = sample::instances().into_iter().next();
     nowhere.decision.as_mut().unwrap().candidates.drain(..2);

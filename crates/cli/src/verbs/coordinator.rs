@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kato_coordinator::{Config, Coordinator, KeyPair, SandboxConfig, World};
+use kato_coordinator::{Config, Coordinator, History, KeyPair, SandboxConfig, World};
 use kato_core::{MachineId, Timestamp};
 use kato_net::clock::{Clock, SystemClock};
 use kato_net::pki::{Authority, Overwrite};
@@ -67,6 +67,7 @@ fn world(config: &Config) -> anyhow::Result<World> {
         disk: Arc::new(disk),
         provider: provider(config)?,
         catalogue: catalogue(config.catalog.as_deref(), config.catalog_in_part)?,
+        history: history(config),
         flush: Flush::Thread,
         snapshot_every: SNAPSHOT_EVERY,
         knows: kato_core::version::NEWEST,
@@ -97,6 +98,13 @@ pub(super) fn catalogue(path: Option<&Path>, in_part: bool) -> anyhow::Result<Ca
         tracing::warn!(%path, lines, %first, "lines of the catalogue were left out");
     }
     Ok(catalogue)
+}
+
+/// Where decisions are kept. A coordinator does without it rather than not to run.
+fn history(config: &Config) -> Option<History> {
+    History::open(&config.data_dir.join("decisions.redb"))
+        .inspect_err(|error| tracing::error!(%error, "`explain --at` will know nothing"))
+        .ok()
 }
 
 /// The sandbox, if machines are bought from it.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{DatacenterName, InstanceId, ProviderName, RegionName, State};
+use kato_core::{DatacenterName, InstanceId, ProviderName, RegionName, State, Timestamp};
+use kato_proto::store::past::Fate;
 use kato_proto::v1 as pb;
 use tonic::{Request, Response, Status};
 
@@ -10,6 +11,7 @@ use super::Reading;
 use super::page::page;
 use super::spec::{from_fields, from_unit};
 use super::workloads::name;
+use crate::history::{self, Found};
 use crate::what_if::{Hypothesis, Loss, PriceChange, what_if};
 use crate::{status, view};
 
@@ -65,6 +67,9 @@ impl pb::placement_server::Placement for PlacementService {
             request.get_ref().instance.parse().map_err(|error: kato_core::NameError| {
                 status::bad_field("instance", error.to_string())
             })?;
+        if let Some(at) = request.get_ref().at_unix_ms {
+            return self.past(&id, Timestamp(at)).await;
+        }
         let snapshot = self.reading.at(request.get_ref().consistency()).await?;
         let Some(instance) = snapshot.view.state.instances.get(&id) else {
             return Err(status::not_found(format!("there is no instance {id}")));
@@ -76,6 +81,7 @@ impl pb::placement_server::Placement for PlacementService {
             instance: Some(snapshot.whole().instance(instance)),
             decision: unplaceable.or(placed).map(|decision| view::decision(decision)),
             read: Some(snapshot.info),
+            past: None,
         }))
     }
 
@@ -88,6 +94,50 @@ impl pb::placement_server::Placement for PlacementService {
         let mut answer = view::outcome(&outcome);
         answer.read = Some(snapshot.info);
         Ok(Response::new(answer))
+    }
+}
+
+impl PlacementService {
+    /// Why an instance was where it was, by what was kept here.
+    async fn past(&self, id: &InstanceId, at: Timestamp) -> Answer<pb::ExplainResponse> {
+        let context = &self.reading.context;
+        if at > context.now() {
+            return Err(status::bad_field("at_unix_ms", "it is in the future"));
+        }
+        let Some(history) = &context.history else {
+            let text = format!("the coordinator of {} keeps no decisions", context.datacenter);
+            return Err(status::not_found(text));
+        };
+        let found = history::ask(history, id, at).await;
+        let found = found.map_err(|error| {
+            tracing::error!(%error, "the table of decisions");
+            Status::internal(error.to_string())
+        })?;
+        match found {
+            Found::Past { at, until, fate, decision } => {
+                let mut answer = view::past(id, at, &fate, decision.as_ref());
+                answer.past = Some(pb::Past {
+                    since_unix_ms: at.0,
+                    until_unix_ms: until.map(|until| until.0),
+                    deleted: fate == Fate::Deleted,
+                    kept_by: context.datacenter.to_string(),
+                });
+                Ok(Response::new(answer))
+            }
+            Found::Nothing(oldest) => {
+                let table = format!("the table of decisions of {}", context.datacenter);
+                Err(status::not_found(match oldest {
+                    None => format!("{table} is empty"),
+                    Some(oldest) if oldest > at => {
+                        format!(
+                            "{table} does not go back that far: it begins at {}. That of another coordinator may",
+                            view::moment(oldest)
+                        )
+                    }
+                    Some(_) => format!("nothing had been decided about {id} by then, says {table}"),
+                }))
+            }
+        }
     }
 }
 

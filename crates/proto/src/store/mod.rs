@@ -4,6 +4,7 @@ mod command;
 mod decision;
 mod names;
 mod parts;
+pub mod past;
 mod rules;
 mod state;
 mod topology;

@@ -7,6 +7,7 @@ mod fixture;
 mod ordering;
 mod placing;
 mod rebalancing;
+mod remembering;
 mod restoring;
 mod resuming;
 mod surviving;
