@@ -32,7 +32,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
                 Near=Paris\nNear=40.7,-74.0\nMaxLatency=200ms\nMaxPrice=2\nSpot=allowed\n";
     let resolve = |text: &str| {
         let found = kato_placement::gazetteer::locate(text);
-        found.map(|place| place.coordinates).map_err(|error| error.to_string())
+        found.map(|place| vec![place.coordinates.into()]).map_err(|error| error.to_string())
     };
     let parsed = parse_workload("web@.service", unit, &resolve);
     let workload = parsed.map_err(|findings| anyhow::anyhow!("{findings:?}"))?.spec;

@@ -13,6 +13,7 @@ mod by_hand;
 mod frozen;
 mod grpcurl;
 mod identity;
+mod ip_locations;
 mod leader;
 mod logs;
 mod loss;

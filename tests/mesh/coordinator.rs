@@ -78,6 +78,7 @@ fn config(directory: &Path, address: String) -> Result<Config> {
         rebalance_after: Duration::from_mins(10),
         catalog: None,
         catalog_in_part: false,
+        ip_locations: Vec::new(),
         sandbox: None,
     })
 }

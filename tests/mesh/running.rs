@@ -59,6 +59,7 @@ pub(crate) async fn start(
         rebalance_after: Duration::from_mins(10),
         catalog: None,
         catalog_in_part: false,
+        ip_locations: Vec::new(),
         sandbox: None,
     };
     let world = || {

@@ -8,15 +8,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-use kato_core::Coordinates;
-use kato_units::parse_workload;
+use kato_units::{Located, parse_workload};
 
 use crate::nothing;
 use crate::tree::{files, root};
 
-fn resolve(place: &str) -> Result<Coordinates, String> {
+fn resolve(place: &str) -> Result<Vec<Located>, String> {
     let found = kato_placement::gazetteer::locate(place);
-    found.map(|found| found.coordinates).map_err(|error| error.to_string())
+    found.map(|found| vec![found.coordinates.into()]).map_err(|error| error.to_string())
 }
 
 /// Reads a workload, and says what is wrong with it or not quite right.

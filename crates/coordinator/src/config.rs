@@ -12,6 +12,8 @@ use kato_net::Domain;
 use kato_raft::{Member, NodeId, Timing};
 use serde::Deserialize;
 
+use crate::ip_locations::IP_LOCATIONS_MAX;
+
 /// The most coordinators that vote. More would make every write slower and protect against little.
 const MEMBERS_MAX: usize = 7;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub catalog: Option<PathBuf>,
     /// Whether lines of it that are wrong are left out.
     pub catalog_in_part: bool,
+    /// Databases of where IP addresses are.
+    pub ip_locations: Vec<PathBuf>,
     /// Whether machines are bought from the sandbox.
     pub sandbox: Option<SandboxConfig>,
 }
@@ -136,6 +140,8 @@ struct File {
     catalog: Option<PathBuf>,
     #[serde(default)]
     catalog_in_part: bool,
+    #[serde(default)]
+    ip_locations: Vec<PathBuf>,
     tls: Tls,
     authority: Option<KeyPair>,
     sandbox: Option<SandboxConfig>,
@@ -250,6 +256,7 @@ impl Config {
                 .map_err(|text| ("rebalance_after_s", text))?,
             catalog: file.catalog,
             catalog_in_part: file.catalog_in_part,
+            ip_locations: ip_locations(file.ip_locations)?,
             sandbox: file.sandbox,
         })
     }
@@ -266,6 +273,7 @@ impl Config {
             self.authority.iter_mut().flat_map(|pair| [&mut pair.certificate, &mut pair.key]),
         );
         paths.extend(self.catalog.iter_mut());
+        paths.extend(&mut self.ip_locations);
         for path in paths {
             *path = base.join(&path);
         }
@@ -296,6 +304,14 @@ fn not_a_label(key: &str, value: &str) -> String {
     format!(
         "{key} = \"{value}\": keys and values are 1 to {LABEL_BYTES_MAX} letters, digits and \"-\", \"_\", \".\", \"/\""
     )
+}
+
+fn ip_locations(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, (&'static str, String)> {
+    if paths.len() > IP_LOCATIONS_MAX {
+        let text = format!("{} files, {IP_LOCATIONS_MAX} at most", paths.len());
+        return Err(("ip_locations", text));
+    }
+    Ok(paths)
 }
 
 fn rebalance_after(seconds: Option<u64>) -> Result<Duration, String> {

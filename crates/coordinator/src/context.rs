@@ -17,6 +17,7 @@ use tonic::transport::Channel;
 use crate::agents::{Agents, Knocks};
 use crate::brake::Brake;
 use crate::history::History;
+use crate::ip_locations::IpLocations;
 use crate::peers::Peers;
 use crate::planner::Planner;
 use crate::pulse::Pulse;
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) mesh: Mesh,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) ip_locations: Arc<IpLocations>,
     pub(crate) reports: Reports,
     pub(crate) agents: Agents,
     pub(crate) knocks: Knocks,

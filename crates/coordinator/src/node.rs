@@ -29,6 +29,7 @@ use crate::agents::{AgentService, Agents, Knocks, Leases, LogRelay};
 use crate::config::Config;
 use crate::context::{Context, World};
 use crate::history;
+use crate::ip_locations::{IpLocations, IpLocationsError};
 use crate::peers::Peers;
 use crate::pulse::Pulse;
 use crate::reconcile;
@@ -60,6 +61,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// A database of IP addresses cannot be used.
+    #[error(transparent)]
+    IpLocations(#[from] IpLocationsError),
     /// The mesh cannot be founded.
     #[error("the mesh cannot be founded")]
     Found(#[source] kato_raft::Error),
@@ -107,6 +111,7 @@ impl Coordinator {
             datacenter: config.datacenter.name.clone(),
             mesh: mesh.clone(),
             catalogue: Arc::new(world.catalogue),
+            ip_locations: Arc::new(IpLocations::new(config.ip_locations.clone())?),
             reports: Reports::new(world.clock.boot()),
             clock: world.clock,
             agents: Agents::default(),

@@ -6,7 +6,9 @@
 mod fold;
 mod suggest;
 
-use kato_core::{Coordinates, CoordinatesError};
+use std::cmp::Reverse;
+
+use kato_core::{Coordinates, CoordinatesError, Country};
 
 use crate::table;
 use fold::fold;
@@ -46,6 +48,11 @@ pub enum GazetteerError {
         /// The names nearest to it, best first.
         suggestions: Vec<String>,
     },
+    /// No city of a country is large enough to be known.
+    #[error(
+        "no city of 100,000 people or more is in {0}: give an airport of it, or latitude,longitude"
+    )]
+    NoCity(Country),
     /// Cities have this name, but none in the country.
     #[error("no city {name} of 100,000 people or more is in {country}: {}", hint(suggestions))]
     NotInCountry {
@@ -58,8 +65,11 @@ pub enum GazetteerError {
     },
 }
 
-const FORMS: &str = "an IATA code (DUB), a city of 100,000 people or more (Dublin; Valencia, VE) or \
-                     latitude,longitude (53.35,-6.26)";
+/// How many cities a country stands for.
+const CITIES_OF_COUNTRY_MAX: usize = 8;
+
+const FORMS: &str = "an IATA code (DUB), a city of 100,000 people or more (Dublin; Valencia, VE), a country (IE) \
+                     or latitude,longitude (53.35,-6.26)";
 
 fn hint(suggestions: &[String]) -> String {
     match suggestions {
@@ -93,6 +103,26 @@ pub fn locate(text: &str) -> Result<Place, GazetteerError> {
         Some((name, country)) => in_country(name, &country),
         None => anywhere(text),
     }
+}
+
+/// The places that `text` stands for, each with its weight: the one that [`locate`] finds, or the largest cities of a
+/// country (two capitals, ISO 3166-1), by their people.
+pub fn places(text: &str) -> Result<Vec<(Place, u32)>, GazetteerError> {
+    let text = text.trim();
+    let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let Some(country) = text.parse::<Country>().ok().filter(|_| is_code) else {
+        return locate(text).map(|place| vec![(place, 1)]);
+    };
+    let all = table::body(CITIES).lines().map(City::read);
+    let mut cities: Vec<City> = all.filter(|city| city.country == text).collect();
+    cities.sort_by_key(|city| (Reverse(city.population), city.name));
+    // A city may have rows of several names.
+    cities.dedup_by_key(|city| city.at);
+    cities.truncate(CITIES_OF_COUNTRY_MAX);
+    if cities.is_empty() {
+        return Err(GazetteerError::NoCity(country));
+    }
+    Ok(cities.into_iter().map(|city| (city.place(), city.population)).collect())
 }
 
 /// `Paris, us` is Paris and US; a text whose last part is no country code has none.
@@ -181,6 +211,24 @@ fn airport(code: &str) -> Option<Airport> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_country_is_its_largest_cities() {
+        let named = |text: &str| -> Vec<String> {
+            places(text).unwrap().into_iter().map(|(place, _)| place.name).collect()
+        };
+        assert_eq!(named("IE")[0], "Dublin, IE");
+        let us = places("US").unwrap();
+        assert_eq!((us.len(), us[0].0.name.as_str()), (8, "New York City, US"));
+        assert!(us.is_sorted_by_key(|(_, people)| Reverse(*people)), "{us:?}");
+        assert_eq!(named("Dublin"), ["Dublin, IE"]);
+        assert_eq!(named("DUB").len(), 1);
+        assert_eq!(places("LI").unwrap_err(), GazetteerError::NoCity("LI".parse().unwrap()));
+        // No country has these codes.
+        for unknown in ["XX", "ie"] {
+            assert!(matches!(places(unknown), Err(GazetteerError::Unknown { .. })), "{unknown}");
+        }
+    }
 
     #[test]
     fn both_tables_are_sorted_and_every_row_reads() {

@@ -21,4 +21,4 @@ pub use service::{
     Directories, Exec, Kind, Privileges, Restart, Service, Signal, Specifiers, StartLimit,
     SuccessExitStatus, WorkingDirectory, quote,
 };
-pub use workload::{Parsed, parse_workload, port_variable};
+pub use workload::{Located, Parsed, parse_workload, port_variable};

@@ -7,9 +7,11 @@ mod section;
 
 use std::sync::Arc;
 
+pub use demand::Located;
+
 use kato_core::{
-    Coordinates, DatacenterName, Failover, FailureDomain, InstanceId, LATENCY_PRICE_DEFAULT, Level,
-    Neighbour, PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
+    DatacenterName, Failover, FailureDomain, InstanceId, LATENCY_PRICE_DEFAULT, Level, Neighbour,
+    PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
 };
 
 use crate::finding::{Finding, Findings};
@@ -44,12 +46,12 @@ pub struct Parsed {
 
 /// Reads a unit file as a workload, or says everything that is wrong with it.
 ///
-/// `resolve` finds the place that a `Near=` names by a city or an IATA code; its error is shown as it
-/// is, and has to say what would be found. Coordinates do not go through it.
+/// `resolve` finds the place that a `Near=` names by a city, an IATA code or an IP address, or the places that a country
+/// stands for; its error is shown as it is, and has to say what would be found. Coordinates do not go through it.
 pub fn parse_workload(
     file_name: &str,
     text: &str,
-    resolve: &dyn Fn(&str) -> Result<Coordinates, String>,
+    resolve: &dyn Fn(&str) -> Result<Vec<Located>, String>,
 ) -> Result<Parsed, Vec<Finding>> {
     let (file, syntax) = UnitFile::read(file_name, text);
     let mut found = Found { errors: Findings::new(file_name), warnings: Findings::new(file_name) };
@@ -112,7 +114,7 @@ fn read_spec(
     file: &UnitFile,
     unit: Option<&UnitName>,
     text: &str,
-    resolve: &dyn Fn(&str) -> Result<Coordinates, String>,
+    resolve: &dyn Fn(&str) -> Result<Vec<Located>, String>,
     found: &mut Found,
 ) -> WorkloadSpec {
     let mut section = section::Reader::new(file, &mut found.errors);

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use kato_core::Coordinates;
-use kato_units::{Finding, decode, parse_workload};
+use kato_units::{Finding, Located, decode, parse_workload};
 
 /// The phrases that tell what would be right.
 const REMEDIES: [&str; 12] = [
@@ -36,16 +36,21 @@ fn corpus() -> Vec<PathBuf> {
     files
 }
 
-fn resolve(place: &str) -> Result<Coordinates, String> {
-    match place {
-        "Dublin" | "DUB" => "53.35,-6.26".parse().map_err(|_| place.to_owned()),
-        "London" => "51.51,-0.13".parse().map_err(|_| place.to_owned()),
-        "Paris" => Err("\"Paris\" is more than one place: write Paris, FR or Paris, US".to_owned()),
-        _ => Err(format!(
-            "no place is called \"{place}\": write a city, an airport code such as DUB, \
-             or coordinates such as 53.35,-6.26"
-        )),
-    }
+fn resolve(place: &str) -> Result<Vec<Located>, String> {
+    let at = match place {
+        "Dublin" | "DUB" => "53.35,-6.26",
+        "London" => "51.51,-0.13",
+        "Paris" => {
+            return Err("\"Paris\" is more than one place: write Paris, FR or Paris, US".to_owned());
+        }
+        _ => {
+            return Err(format!(
+                "no place is called \"{place}\": write a city, an airport code such as DUB, \
+                 or coordinates such as 53.35,-6.26"
+            ));
+        }
+    };
+    Ok(vec![at.parse::<Coordinates>().unwrap().into()])
 }
 
 fn findings(path: &Path) -> Vec<Finding> {

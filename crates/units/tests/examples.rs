@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kato_core::Coordinates;
-use kato_units::{Parsed, Service, Specifiers, UnitFile, parse_workload, port_variable};
+use kato_units::{Located, Parsed, Service, Specifiers, UnitFile, parse_workload, port_variable};
 
 fn examples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
@@ -22,13 +22,13 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-fn resolve(place: &str) -> Result<Coordinates, String> {
+fn resolve(place: &str) -> Result<Vec<Located>, String> {
     let at = match place {
         "Dublin" => "53.35,-6.26",
         "London" => "51.51,-0.13",
         _ => return Err(format!("{place} is not a place that the examples use")),
     };
-    at.parse().map_err(|_| place.to_owned())
+    Ok(vec![at.parse::<Coordinates>().unwrap().into()])
 }
 
 fn parse(path: &Path) -> (String, Parsed) {

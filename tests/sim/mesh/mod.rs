@@ -275,6 +275,7 @@ impl SimMesh {
             rebalance_after: Duration::from_secs(20),
             catalog: None,
             catalog_in_part: false,
+            ip_locations: Vec::new(),
             sandbox: None,
         })
     }

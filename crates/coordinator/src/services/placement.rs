@@ -32,9 +32,10 @@ type Answer<T> = Result<Response<T>, Status>;
 impl pb::placement_server::Placement for PlacementService {
     async fn decide(&self, request: Request<pb::DecideRequest>) -> Answer<pb::DecideResponse> {
         use pb::decide_request::Source;
+        let ips = &self.reading.context.ip_locations;
         let wanted = match request.into_inner().source {
-            Some(Source::Unit(unit)) => from_unit(&unit)?,
-            Some(Source::Spec(spec)) => from_fields(&spec)?,
+            Some(Source::Unit(unit)) => from_unit(&unit, ips)?,
+            Some(Source::Spec(spec)) => from_fields(&spec, ips)?,
             None => return Err(status::bad_field("source", "a unit or a spec is needed")),
         };
         let snapshot = self.reading.at(pb::Consistency::Linearizable).await?;

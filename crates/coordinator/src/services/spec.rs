@@ -1,13 +1,15 @@
 //! What a user wants to run, from a unit file or field by field. Both ways meet the same rules.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use kato_core::{Coordinates, WorkloadSpec};
-use kato_placement::gazetteer::locate;
+use kato_core::WorkloadSpec;
+use kato_placement::gazetteer::{Place, places};
 use kato_proto::v1 as pb;
-use kato_units::parse_workload;
+use kato_units::{Located, parse_workload};
 use tonic::Status;
 
+use crate::ip_locations::{Asked, IpLocations};
 use crate::status;
 
 /// A checked specification, and what its unit asks for in vain.
@@ -17,12 +19,23 @@ pub(crate) struct Wanted {
 }
 
 /// Where a place is, or what would be a right one.
-fn resolve(place: &str) -> Result<Coordinates, String> {
-    locate(place).map(|found| found.coordinates).map_err(|error| error.to_string())
+fn resolve(place: &str, addresses: &Asked) -> Result<Vec<Located>, String> {
+    if let Ok(address) = place.parse::<IpAddr>() {
+        return Ok(vec![addresses.locate(address)?.into()]);
+    }
+    let found = places(place).map_err(|error| error.to_string())?;
+    let is_one = found.len() == 1;
+    let located = |(place, weight): (Place, u32)| {
+        let name = (!is_one).then_some(place.name);
+        Located { name, at: place.coordinates, weight }
+    };
+    Ok(found.into_iter().map(located).collect())
 }
 
 /// Reads a unit file.
-pub(crate) fn from_unit(unit: &pb::UnitFile) -> Result<Wanted, Status> {
+pub(crate) fn from_unit(unit: &pb::UnitFile, ips: &IpLocations) -> Result<Wanted, Status> {
+    let addresses = ips.ask();
+    let resolve = |place: &str| resolve(place, &addresses);
     let parsed = parse_workload(&unit.file_name, &unit.text, &resolve)
         .map_err(|findings| status::from_findings(&findings))?;
     let warnings = parsed.warnings.iter().map(ToString::to_string).collect();
@@ -30,7 +43,7 @@ pub(crate) fn from_unit(unit: &pb::UnitFile) -> Result<Wanted, Status> {
 }
 
 /// Reads a specification in fields: it is written as a unit file and read as one, so that no rule has two homes.
-pub(crate) fn from_fields(spec: &pb::WorkloadSpec) -> Result<Wanted, Status> {
+pub(crate) fn from_fields(spec: &pb::WorkloadSpec, ips: &IpLocations) -> Result<Wanted, Status> {
     let name = &spec.name;
     let template = if spec.template || spec.count > 1 { "@" } else { "" };
     let mut text = String::new();
@@ -55,7 +68,7 @@ pub(crate) fn from_fields(spec: &pb::WorkloadSpec) -> Result<Wanted, Status> {
         }
         text.extend([key, "=", &value, "\n"]);
     }
-    from_unit(&pb::UnitFile { file_name: format!("{name}{template}.service"), text })
+    from_unit(&pb::UnitFile { file_name: format!("{name}{template}.service"), text }, ips)
 }
 
 /// The options that are set, as `[X-Kato]` spells them.

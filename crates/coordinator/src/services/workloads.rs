@@ -227,9 +227,10 @@ impl pb::workloads_server::Workloads for WorkloadService {
     async fn apply(&self, request: Request<pb::ApplyRequest>) -> Answer<pb::ApplyResponse> {
         let leader = self.leader(request.metadata());
         let request = request.into_inner();
+        let ips = &self.reading.context.ip_locations;
         let wanted = match &request.source {
-            Some(pb::apply_request::Source::Unit(unit)) => from_unit(unit)?,
-            Some(pb::apply_request::Source::Spec(spec)) => from_fields(spec)?,
+            Some(pb::apply_request::Source::Unit(unit)) => from_unit(unit, ips)?,
+            Some(pb::apply_request::Source::Spec(spec)) => from_fields(spec, ips)?,
             None => return Err(status::bad_field("source", "a unit or a spec is needed")),
         };
         if let Some(mut leader) = leader? {

@@ -3,25 +3,65 @@
 use std::collections::BTreeSet;
 
 use kato_core::{
-    Arch, FailureDomain, GpuName, MicroDollars, Rebalance, Rules, Spread, UNIT_BYTES_MAX,
+    Arch, Coordinates, Demand, FailureDomain, GpuName, MicroDollars, Rebalance, Rules, Spread,
+    UNIT_BYTES_MAX,
 };
 use proptest::prelude::*;
 
 use super::*;
 
 /// Knows two cities.
-fn resolve(place: &str) -> Result<Coordinates, String> {
-    match place {
-        "Dublin" | "DUB" => "53.35,-6.26".parse().map_err(|_| String::new()),
-        "Paris, US" => "33.66,-95.55".parse().map_err(|_| String::new()),
-        _ => Err(format!("no place is called \"{place}\": write a city or an airport code")),
-    }
+fn resolve(place: &str) -> Result<Vec<Located>, String> {
+    let at = match place {
+        "Dublin" | "DUB" | "203.0.113.7" => "53.35,-6.26",
+        "2001:db8::1" | "fe80::1" => "1,1",
+        "Paris, US" => "33.66,-95.55",
+        "IE" => {
+            let city = |(name, at, weight): (&str, &str, u32)| Located {
+                name: Some(format!("{name}, IE")),
+                at: at.parse().unwrap(),
+                weight,
+            };
+            return Ok([("Dublin", "53.33,-6.25", 3), ("Cork", "51.9,-8.5", 1)].map(city).to_vec());
+        }
+        country if country.len() == 2 => {
+            let city = |number: u32| Located {
+                name: None,
+                at: format!("{number},{}", country.as_bytes()[1]).parse().unwrap(),
+                weight: 1,
+            };
+            return Ok((0..8).map(city).collect());
+        }
+        _ => {
+            return Err(format!("no place is called \"{place}\": write a city or an airport code"));
+        }
+    };
+    Ok(vec![at.parse::<Coordinates>().unwrap().into()])
 }
 
 fn parse(name: &str, section: &str) -> Result<Parsed, Vec<String>> {
     let text = format!("[Service]\nExecStart=/bin/sleep 9\n[X-Kato]\n{section}");
     parse_workload(name, &text, &resolve)
         .map_err(|findings| findings.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_country_stands_for_its_cities_and_an_address_for_its_place() {
+    let demand = |section: &str| {
+        let parsed = parse("web@.service", section)?;
+        let told = |demand: Demand| format!("{} {}", demand.place, demand.weight_milli);
+        Ok::<_, Vec<String>>(parsed.spec.demand.into_iter().map(told).collect::<Vec<_>>())
+    };
+    let near = demand("Near=IE weight=2\nNear=203.0.113.7\nNear=2001:db8::1\n").unwrap();
+    assert_eq!(near, ["Dublin, IE 1500", "Cork, IE 500", "203.0.113.7 1000", "2001:db8::1 1000"]);
+    // However small the part of one is, it counts.
+    assert_eq!(demand("Near=IE weight=0.001\n").unwrap(), ["Dublin, IE 1", "Cork, IE 1"]);
+    let twice = demand("Near=IE\nNear=IE\n").unwrap_err().remove(0);
+    assert!(twice.contains("is the place of line 4"), "{twice}");
+    let five = "Near=AA\nNear=BB\nNear=CC\nNear=DD\n";
+    assert_eq!(demand(five).unwrap().len(), 32);
+    let many = demand(&format!("{five}Near=Dublin\n")).unwrap_err().remove(0);
+    assert!(many.contains("these are 33 places, 32 at most: name fewer countries"), "{many}");
 }
 
 #[test]

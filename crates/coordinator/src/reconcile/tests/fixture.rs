@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kato_core::{
-    Batch, CellSpec, Command, Coordinates, DatacenterName, DatacenterSpec, InstanceId, MachineId,
-    MachineSpec, Offer, Resources, Settings, State, Timestamp, WorkloadSpec, version,
+    Batch, CellSpec, Command, DatacenterName, DatacenterSpec, InstanceId, MachineId, MachineSpec,
+    Offer, Resources, Settings, State, Timestamp, WorkloadSpec, version,
 };
 use kato_placement::Catalogue;
 use kato_raft::Timing;
@@ -50,7 +50,7 @@ pub(super) fn machine(site: &str, number: u32) -> MachineId {
 /// A specification from the text of an `[X-Kato]` section.
 pub(super) fn spec(name: &str, options: &str) -> Arc<WorkloadSpec> {
     let text = format!("[Service]\nExecStart=/bin/true\n[X-Kato]\n{options}");
-    let resolve = |text: &str| text.parse::<Coordinates>().map_err(|error| error.to_string());
+    let resolve = |_: &str| Err("nowhere".to_owned());
     let parsed = parse_workload(&format!("{name}@.service"), &text, &resolve).unwrap();
     Arc::new(parsed.spec)
 }
