@@ -6,6 +6,7 @@ mod admission;
 mod agents;
 mod brake;
 mod config;
+mod conflict;
 mod context;
 mod history;
 mod ip_locations;

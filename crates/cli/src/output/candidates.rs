@@ -15,6 +15,7 @@ pub(crate) fn plan(response: &ApplyResponse) -> String {
         text += &format!("\n{}", candidates(decision));
     }
     text += &format!("\n{}", total(response));
+    text += &conflict(&response.conflict);
     if !response.survives.is_empty() {
         text += &format!("Survives the loss of {}\n", one_of(&response.survives));
     }
@@ -22,6 +23,19 @@ pub(crate) fn plan(response: &ApplyResponse) -> String {
         text += &format!("{} {}\n", paint(WARN, "warning:"), plain_lines(warning));
     }
     text
+}
+
+/// What cannot hold together, if that is known.
+pub(crate) fn conflict(wishes: &[String]) -> String {
+    let cannot = paint(BAD, "cannot hold");
+    match wishes {
+        [] => String::new(),
+        [only] => format!("{} {cannot}, whatever else is asked for\n", plain(only)),
+        all => format!(
+            "{} {cannot} together; without any one of them the others can\n",
+            plain(&all.join(", "))
+        ),
+    }
 }
 
 /// `any one of dub, ewr, sin`.

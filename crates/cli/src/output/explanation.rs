@@ -3,7 +3,9 @@
 use kato_core::Timestamp;
 use kato_proto::v1::{Candidate, Decision, ExplainResponse, Instance, Past, Quote};
 
-use super::candidates::{candidate_latency, chosen_total, machine, name, offer_name, verdict};
+use super::candidates::{
+    candidate_latency, chosen_total, conflict, machine, name, offer_name, verdict,
+};
 use super::details::state;
 use super::plain;
 use super::style::{BAD, STRONG, paint};
@@ -34,6 +36,7 @@ pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String 
         decision.candidates.iter().partition(|c| c.refusal.is_empty() || c.chosen > 0);
     if feasible.is_empty() {
         text += "No datacenter would do.\n";
+        text += &conflict(&response.conflict);
     } else {
         text += &format!("\n{}", scores(&feasible));
     }

@@ -111,6 +111,7 @@ pub(crate) fn plan(change: Change) -> ApplyResponse {
         unplaced: 0,
         machines_to_buy: 0,
         adds_micros_per_hour: 0,
+        conflict: Vec::new(),
         survives: vec!["dub".to_owned(), "lhr".to_owned()],
         warnings: vec!["MemoryMax= in [Service] is smaller than Memory= in [X-Kato]".to_owned()],
     }
@@ -349,6 +350,7 @@ pub(crate) fn status() -> GetStatusResponse {
 pub(crate) fn explanation() -> ExplainResponse {
     ExplainResponse {
         past: None,
+        conflict: Vec::new(),
         read: None,
         instance: Some(instance("web@1", RunState::Running)),
         decision: Some(decision()),

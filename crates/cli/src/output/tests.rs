@@ -28,6 +28,7 @@ fn plans() {
     assert_snapshot!("plan_created", text(&plan(&sample::plan(Change::Created))));
     let mut tight = sample::plan(Change::Updated);
     (tight.unplaced, tight.machines_to_buy, tight.adds_micros_per_hour) = (1, 1, 9_100);
+    tight.conflict = vec!["Count=3".to_owned(), "MaxPrice=$0.0100".to_owned()];
     for candidate in &mut tight.decision.as_mut().unwrap().candidates {
         candidate.chosen = u32::from(candidate.datacenter == "lhr");
     }

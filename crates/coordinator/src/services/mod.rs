@@ -17,5 +17,6 @@ pub(crate) use events::EventService;
 pub(crate) use logs::LogService;
 pub(crate) use placement::PlacementService;
 pub(crate) use read::Reading;
+pub(crate) use spec::options;
 pub(crate) use topology::TopologyService;
 pub(crate) use workloads::WorkloadService;

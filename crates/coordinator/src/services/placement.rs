@@ -11,6 +11,7 @@ use super::Reading;
 use super::page::page;
 use super::spec::{from_fields, from_unit};
 use super::workloads::name;
+use crate::conflict::conflict;
 use crate::history::{self, Found};
 use crate::what_if::{Hypothesis, Loss, PriceChange, what_if};
 use crate::{status, view};
@@ -78,11 +79,20 @@ impl pb::placement_server::Placement for PlacementService {
         // What keeps it from a place is newer than why it once got the one that it has.
         let unplaceable = instance.unplaceable.as_ref().map(|found| &found.decision);
         let placed = instance.placement.as_ref().map(|placement| &placement.decision);
+        let workload = snapshot.view.state.workloads.get(&id.workload);
+        let conflict = match (unplaceable, workload) {
+            (Some(_), Some(workload)) => {
+                let planner = self.reading.context.planner(&snapshot.view);
+                conflict(&planner, &workload.spec, &[id.number])
+            }
+            _ => Vec::new(),
+        };
         Ok(Response::new(pb::ExplainResponse {
             instance: Some(snapshot.whole().instance(instance)),
             decision: unplaceable.or(placed).map(|decision| view::decision(decision)),
             read: Some(snapshot.info),
             past: None,
+            conflict,
         }))
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn from_fields(spec: &pb::WorkloadSpec, ips: &IpLocations) -> Result<
 }
 
 /// The options that are set, as `[X-Kato]` spells them.
-fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
+pub(crate) fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     let dollars = |micros: i64| kato_core::MicroDollars(micros).to_string();
     let mut options = Vec::new();
     if spec.count > 0 {

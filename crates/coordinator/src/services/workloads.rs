@@ -1,5 +1,6 @@
 //! Workloads: applied, read, deleted, watched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kato_core::{
@@ -19,6 +20,7 @@ use super::page::page;
 use super::spec::{Wanted, from_fields, from_unit};
 use super::{Reading, watch};
 use crate::admission::admit;
+use crate::conflict::conflict;
 use crate::planner::{Plan, Planner};
 use crate::{status, view};
 
@@ -106,6 +108,7 @@ impl WorkloadService {
             }
             let survives = survives.map_err(|rejection| status::from_rejection(&rejection))?;
             let answer = |workload, plan: &Plan| pb::ApplyResponse {
+                conflict: conflict(&planner, &spec, &numbers(plan)),
                 workload: Some(workload),
                 change: change.into(),
                 decision: Some(view::decision(made.as_ref().unwrap_or(&plan.decision))),
@@ -193,6 +196,15 @@ impl WorkloadService {
         drop(one_of_many);
         self.turns.acquire_many(TURNS).await
     }
+}
+
+/// The instances that a plan is about, if some of them have no place.
+fn numbers(plan: &Plan) -> Vec<u32> {
+    if plan.left.is_empty() {
+        return Vec::new();
+    }
+    let placed = plan.targets.iter().map(|target| target.number);
+    placed.chain(plan.left.iter().copied()).collect::<BTreeSet<u32>>().into_iter().collect()
 }
 
 /// Whether the state would take a command: asked of a copy, so that a dry run is refused like the real one.

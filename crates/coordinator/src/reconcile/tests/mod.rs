@@ -1,6 +1,7 @@
 //! The reconcilers' decisions, on states that are made the way they are made in production: by commands.
 
 mod binding;
+mod conflicting;
 mod delegating;
 mod failing_over;
 mod fixture;
