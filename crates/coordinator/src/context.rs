@@ -16,6 +16,7 @@ use tonic::transport::Channel;
 
 use crate::agents::{Agents, Knocks};
 use crate::brake::Brake;
+use crate::distances::Surveyor;
 use crate::history::History;
 use crate::ip_locations::IpLocations;
 use crate::peers::Peers;
@@ -43,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) peers: Peers,
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) round_trips: RoundTrips,
+    pub(crate) surveyor: Surveyor,
     pub(crate) pulse: Pulse,
     /// Where decisions are kept, if they are.
     pub(crate) history: Option<Arc<History>>,
@@ -57,7 +59,14 @@ impl Context {
     pub(crate) fn planner<'a>(&'a self, view: &'a View) -> Planner<'a> {
         let silence = self.patience().silence;
         let silent = self.reports.silent(&view.state, silence, self.clock.boot());
-        Planner { state: &view.state, catalogue: &self.catalogue, now: self.now(), silent }
+        let distances = self.surveyor.look(&self.reports.all());
+        Planner {
+            state: &view.state,
+            catalogue: &self.catalogue,
+            now: self.now(),
+            distances,
+            silent,
+        }
     }
 
     /// How long everything waits, by the timing that Raft keeps now.

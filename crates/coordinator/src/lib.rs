@@ -8,6 +8,7 @@ mod brake;
 mod config;
 mod conflict;
 mod context;
+mod distances;
 mod history;
 mod ip_locations;
 mod node;

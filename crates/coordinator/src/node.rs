@@ -28,6 +28,7 @@ use crate::access::AccessLayer;
 use crate::agents::{AgentService, Agents, Knocks, Leases, LogRelay};
 use crate::config::Config;
 use crate::context::{Context, World};
+use crate::distances::Surveyor;
 use crate::history;
 use crate::ip_locations::{IpLocations, IpLocationsError};
 use crate::peers::Peers;
@@ -119,6 +120,7 @@ impl Coordinator {
             peers: Peers::new(transport),
             provider: world.provider,
             round_trips: RoundTrips::default(),
+            surveyor: Surveyor::default(),
             pulse,
             history: world.history.map(Arc::new),
             knows: world.knows,

@@ -13,6 +13,7 @@ use kato_core::{
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
+use crate::distances::Distances;
 use sites::Sites;
 
 /// Where instances would go, and why.
@@ -38,6 +39,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) catalogue: &'a Catalogue,
     /// The time of day, for refusals that end and for the decision's stamp.
     pub(crate) now: Timestamp,
+    /// The round trips between datacenters that were measured.
+    pub(crate) distances: Arc<Distances>,
     /// Datacenters whose coordinators have not been heard for too long: what is placed there waits for ever.
     pub(crate) silent: BTreeSet<DatacenterName>,
 }
@@ -48,8 +51,9 @@ impl<'a> Planner<'a> {
     where
         'a: 's,
     {
-        let Self { catalogue, now, ref silent, .. } = *self;
-        Planner { state, catalogue, now, silent: silent.clone() }
+        let Self { catalogue, now, ref distances, ref silent, .. } = *self;
+        let distances = Arc::clone(distances);
+        Planner { state, catalogue, now, distances, silent: silent.clone() }
     }
 }
 

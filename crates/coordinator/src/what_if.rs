@@ -144,8 +144,7 @@ pub(crate) fn what_if(planner: &Planner, hypothesis: &Hypothesis) -> Outcome {
     let prices = &hypothesis.prices;
     let changed = (!prices.is_empty()).then(|| reprice(&mut state, planner.catalogue, prices));
     let catalogue = changed.as_ref().unwrap_or(planner.catalogue);
-    let made_up =
-        Planner { state: &state, catalogue, now: planner.now, silent: planner.silent.clone() };
+    let made_up = Planner { catalogue, ..planner.over(&state) };
     let lost = |placement: &Placement| match &placement.machine {
         Some(machine) => gone.contains(machine),
         None => hypothesis.without.iter().any(|loss| loss.takes(planner.state, placement)),

@@ -23,6 +23,16 @@ pub fn estimate_us(km: f64) -> u32 {
     us
 }
 
+/// The time that a way of `km` adds, in microseconds.
+pub(crate) fn way_us(km: f64) -> u32 {
+    estimate_us(km) - estimate_us(0.0)
+}
+
+/// Whether light in fibre can make a round trip over `km` of great circle in so many microseconds.
+pub(crate) fn is_possible(us: u32, km: f64) -> bool {
+    f64::from(us) >= FIBRE_US_PER_KM * km
+}
+
 /// A place as a unit vector: its trigonometry is paid once, not once for each pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Point([f64; 3]);

@@ -82,6 +82,8 @@ pub struct Site {
     pub zone: Option<String>,
     /// What it is labelled with.
     pub labels: BTreeMap<String, String>,
+    /// The round-trip times that were measured to other datacenters, in microseconds; none where nobody did.
+    pub round_trips: BTreeMap<DatacenterName, u32>,
     /// What it can buy from, in any order.
     pub regions: Vec<(ProviderName, RegionName)>,
     /// Whether it is neither lost nor suspended.
@@ -123,6 +125,7 @@ impl Site {
             country: None,
             zone: None,
             labels: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
             regions: Vec::new(),
             available: true,
             machines: Vec::new(),

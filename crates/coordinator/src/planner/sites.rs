@@ -152,6 +152,7 @@ fn site(
     let mut site = Site::new(name.clone(), id.cell.clone(), datacenter.spec.location);
     site.regions = datacenter.spec.regions.iter().cloned().collect();
     site.country = datacenter.spec.country;
+    site.round_trips = planner.distances.from(name);
     site.labels.clone_from(&datacenter.spec.labels);
     if let Some(cell) = datacenter.spec.cells.get(&id.cell) {
         site.zone.clone_from(&cell.zone);

@@ -62,14 +62,14 @@ pub(super) fn assess<'a>(
     sites: &[&'a Site],
 ) -> Vec<Assessed<'a>> {
     let workload = ask.workload;
-    let demands = Demands::new(workload);
+    let demands = Demands::new(workload, sites);
     let moving = workload.rules.move_micros_per_hour();
     let settled = ask.standings.iter().any(|standing| standing.home);
     let shares: Vec<_> = sites.iter().map(|site| least_share(workload, wanted, site)).collect();
     let of = |(at, (index, site)): (usize, (&usize, &&'a Site))| {
         let standing = ask.standings.get(*index);
         let home = standing.is_some_and(|standing| standing.home);
-        let latency = demands.latency(site.at);
+        let latency = demands.latency(site);
         let price = workload.latency_price_micros_per_ms_hour;
         Assessed {
             site,

@@ -1,17 +1,28 @@
 //! What a workload's users would see of a datacenter: the weighted mean round-trip time, which is
 //! priced, and the one that `MaxLatency=` bounds.
 
-use kato_core::{Coordinates, MicroDollars, WorkloadSpec};
+use kato_core::{DatacenterName, MicroDollars, WorkloadSpec};
 
-use crate::latency::{Point, estimate_us};
+use super::Site;
+use crate::latency::{Point, estimate_us, is_possible, way_us};
+
+/// Users who are no farther from a datacenter than this, in kilometres, reach others as its coordinator does.
+const NEAR_KM: f64 = 100.0;
 
 /// The places of demand, ready to be measured from.
-pub(super) struct Demands {
-    /// Each place with its weight.
-    places: Vec<(Point, u64)>,
+pub(super) struct Demands<'a> {
+    places: Vec<Place<'a>>,
     weights: u64,
     /// The share of the weights that the bound is for, in percent; none: every place, whatever its weight.
     percentile: Option<u32>,
+}
+
+/// A place of demand.
+struct Place<'a> {
+    at: Point,
+    weight: u64,
+    /// The nearest datacenter that others have measured how far it is, where it is, and how far that is, in kilometres.
+    near: Option<(&'a DatacenterName, Point, f64)>,
 }
 
 /// Estimated round-trip times from the demand to one datacenter.
@@ -23,34 +34,41 @@ pub(super) struct Latency {
     pub(super) bounded_us: u32,
 }
 
-impl Demands {
-    pub(super) fn new(workload: &WorkloadSpec) -> Self {
+impl<'a> Demands<'a> {
+    pub(super) fn new(workload: &WorkloadSpec, sites: &[&'a Site]) -> Self {
         // If nobody has a weight, everybody has the same.
         let weighted = workload.demand.iter().any(|demand| demand.weight_milli > 0);
         let weight = |milli: u32| if weighted { u64::from(milli) } else { 1 };
-        let places: Vec<(Point, u64)> = workload
-            .demand
-            .iter()
-            .map(|demand| (Point::from(demand.at), weight(demand.weight_milli)))
-            .collect();
-        let weights = places.iter().map(|(_, weight)| weight).sum();
+        let measured = sites.iter().filter(|site| !site.round_trips.is_empty());
+        let measured: Vec<(&DatacenterName, Point)> =
+            measured.map(|site| (&site.datacenter, Point::from(site.at))).collect();
+        let place = |demand: &kato_core::Demand| {
+            let at = Point::from(demand.at);
+            let away = measured.iter().map(|(name, there)| (*name, *there, at.distance_km(*there)));
+            let near = away.filter(|(.., km)| *km <= NEAR_KM).min_by(|a, b| a.2.total_cmp(&b.2));
+            Place { at, weight: weight(demand.weight_milli), near }
+        };
+        let places: Vec<Place> = workload.demand.iter().map(place).collect();
+        let weights = places.iter().map(|place| place.weight).sum();
         Self { places, weights, percentile: workload.rules.latency_percentile }
     }
 
-    /// The times to `at`; none without demand.
-    pub(super) fn latency(&self, at: Coordinates) -> Option<Latency> {
+    /// The times to a site; none without demand.
+    pub(super) fn latency(&self, site: &Site) -> Option<Latency> {
         if self.places.is_empty() {
             return None;
         }
-        let at = Point::from(at);
+        let at = Point::from(site.at);
         let (mut sum, mut farthest_us) = (0, 0);
         let mut times: Vec<(u32, u64)> = Vec::new();
-        for (place, weight) in &self.places {
-            let us = estimate_us(place.distance_km(at));
-            sum += u64::from(us) * weight;
+        for place in &self.places {
+            let us = place
+                .measured_us(site, at)
+                .unwrap_or_else(|| estimate_us(place.at.distance_km(at)));
+            sum += u64::from(us) * place.weight;
             farthest_us = farthest_us.max(us);
             if self.percentile.is_some() {
-                times.push((us, *weight));
+                times.push((us, place.weight));
             }
         }
         let mean = (sum + self.weights / 2) / self.weights;
@@ -70,6 +88,16 @@ impl Demands {
             reached >= needed
         });
         within.or(times.last()).map_or(0, |(us, _)| *us)
+    }
+}
+
+impl Place<'_> {
+    /// The time to a site that was measured from the datacenter near the place, and the way to that one; none where nobody
+    /// measured it, and where light would need longer: then the coordinators are not where they say.
+    fn measured_us(&self, site: &Site, at: Point) -> Option<u32> {
+        let (name, there, km) = self.near.filter(|(name, ..)| **name != site.datacenter)?;
+        let us = *site.round_trips.get(name)?;
+        is_possible(us, there.distance_km(at)).then(|| us.saturating_add(way_us(km)))
     }
 }
 

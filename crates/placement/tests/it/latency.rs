@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use kato_core::Coordinates;
-use kato_placement::{latency::estimate_us, regions};
+use kato_core::{Coordinates, Timestamp};
+use kato_placement::{Ask, Catalogue, Problem, Site, latency::estimate_us, place, regions};
 
-use crate::support::shared;
+use crate::support::{DUBLIN, NEW_YORK, demand, shared, site, workload};
 
 /// The value below which `share` of `sorted` lies (nearest rank).
 fn quantile(sorted: &[f64], share: f64) -> f64 {
@@ -42,4 +42,43 @@ fn the_error_is_the_one_that_is_documented() {
     println!("relative error, median and p90: {relative:.3?}");
     assert!(absolute_ms[0] < 15.5 && absolute_ms[1] < 73.0, "{absolute_ms:?}");
     assert!(relative[0] < 0.125 && relative[1] < 0.345, "{relative:?}");
+}
+
+/// What a decision says of the latency to New York, of users who are somewhere, where Dublin has measured so many
+/// microseconds to it.
+fn to_new_york(users: &str, measured_us: u32) -> u32 {
+    let mut workload = workload();
+    workload.demand = vec![demand(users, 1_000)];
+    let measured = |name: &str| BTreeMap::from([(name.parse().unwrap(), measured_us)]);
+    let sites = [
+        Site { round_trips: measured("nyc"), ..site("dub", DUBLIN) },
+        Site { round_trips: measured("dub"), ..site("nyc", NEW_YORK) },
+    ];
+    let asks = [Ask::new(&workload, 1)];
+    let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(1) };
+    let decision =
+        place(&problem, &Catalogue::new(Vec::<kato_core::Offer>::new())).answers.remove(0).decision;
+    let found = decision.candidates.iter().find(|found| found.datacenter.as_str() == "nyc");
+    found.unwrap().latency_us.unwrap()
+}
+
+#[test]
+fn what_was_measured_is_asked_where_users_are_near_who_measured_it() {
+    let km = |a: &str, b: &str| {
+        let at = |text: &str| text.parse::<Coordinates>().unwrap();
+        at(a).distance_km(at(b))
+    };
+    let estimate = estimate_us(km(DUBLIN, NEW_YORK));
+    assert_eq!(to_new_york(DUBLIN, 71_000), 71_000);
+    assert_eq!(to_new_york(DUBLIN, 180_000), 180_000, "whatever it is");
+    // Some way out of Dublin, and too far out.
+    let (out, far) = ("52.7,-6.6", "51.9,-8.5");
+    let way = estimate_us(km(out, DUBLIN)) - estimate_us(0.0);
+    assert!(to_new_york(out, 71_000).abs_diff(71_000 + way) <= 1);
+    assert_eq!(to_new_york(far, 71_000), estimate_us(km(far, NEW_YORK)));
+    // Light needs 51 ms: coordinators that are nearer than that are on one host.
+    assert_eq!(to_new_york(DUBLIN, 45_000), estimate);
+    assert_eq!(to_new_york(DUBLIN, 2_300), estimate);
+    // Those who are there themselves are not measured.
+    assert_eq!(to_new_york(NEW_YORK, 71_000), estimate_us(0.0));
 }

@@ -13,6 +13,7 @@ use kato_raft::Timing;
 use kato_units::parse_workload;
 
 use crate::agents::{RunState, Seen};
+use crate::distances::Distances;
 use crate::planner::Planner;
 use crate::reports::{MachineReport, Report};
 use crate::sample::offer;
@@ -31,6 +32,8 @@ pub(super) struct World {
     pub(super) state: State,
     pub(super) catalogue: Catalogue,
     pub(super) patience: Patience,
+    /// What was measured between datacenters.
+    pub(super) distances: Distances,
     /// Datacenters whose coordinators are not heard.
     pub(super) silent: BTreeSet<DatacenterName>,
 }
@@ -63,6 +66,7 @@ impl World {
             catalogue: Catalogue::new(Vec::<Arc<Offer>>::new()),
             silent: BTreeSet::new(),
             patience: Patience::from(Timing::for_rtt_ms(5).unwrap()),
+            distances: Distances::default(),
         };
         world.run(Command::RaiseVersion { to: version::NEWEST });
         let lease_ms = u64::try_from(world.patience.lease.as_millis()).unwrap();
@@ -115,7 +119,14 @@ impl World {
 
     pub(super) fn planner(&self) -> Planner<'_> {
         let silent = self.silent.clone();
-        Planner { state: &self.state, catalogue: &self.catalogue, now: self.state.time, silent }
+        let distances = Arc::new(self.distances.clone());
+        Planner {
+            state: &self.state,
+            catalogue: &self.catalogue,
+            now: self.state.time,
+            distances,
+            silent,
+        }
     }
 
     /// Applies a workload and binds what was placed.

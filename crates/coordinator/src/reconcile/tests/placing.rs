@@ -5,7 +5,7 @@ use std::time::Duration;
 use kato_core::Command;
 
 use super::super::place::{STEADY, decide};
-use super::fixture::{World, instance, spec};
+use super::fixture::{World, instance, name, spec};
 
 const NOW: Duration = Duration::from_secs(1_000);
 
@@ -417,4 +417,20 @@ fn a_refusal_of_one_keeps_the_others_from_nowhere() {
         world.run(command);
     }
     assert_eq!(world.site_of("web@1").unwrap(), "ewr");
+}
+
+#[test]
+fn a_measured_round_trip_counts_for_more_than_the_map() {
+    let mut world = World::new();
+    let near_dublin = "Datacenters=ewr sin\nNear=53.4,-6.3\n";
+    world.put(&spec("before", near_dublin));
+    assert_eq!(world.site_of("before@1").as_deref(), Some("ewr"));
+    world.distances.note(&name("dub"), &name("ewr"), 400_000);
+    world.put(&spec("after", near_dublin));
+    assert_eq!(world.site_of("after@1").as_deref(), Some("sin"));
+    // On the same host, whatever the map says.
+    world.distances.note(&name("dub"), &name("sin"), 90);
+    world.distances.note(&name("dub"), &name("ewr"), 90);
+    world.put(&spec("here", near_dublin));
+    assert_eq!(world.site_of("here@1").as_deref(), Some("ewr"));
 }
