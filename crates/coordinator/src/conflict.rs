@@ -10,7 +10,7 @@ use crate::services::options;
 use crate::view;
 
 /// The most instances for which it is looked for: each look plans all of them.
-const CONFLICT_INSTANCES_MAX: usize = 256;
+const CONFLICT_INSTANCES_MAX: u32 = 256;
 
 /// A wish: its key in the unit, and what takes it away.
 type Wish = (&'static str, fn(&mut WorkloadSpec));
@@ -72,12 +72,14 @@ impl Asked {
     }
 }
 
-/// The wishes of a workload that cannot hold together for these of its instances, as its unit writes them. Nothing where
-/// they have places, where there are too many to look, and where they would have none whatever they wish.
-pub(crate) fn conflict(planner: &Planner, spec: &WorkloadSpec, numbers: &[u32]) -> Vec<String> {
-    let mut asked = Asked { spec: spec.clone(), numbers: numbers.to_vec(), budget: true };
+/// The wishes of a workload that cannot hold together, as its unit writes them. It is asked for all of its instances as if
+/// none had a place, since those that have one may be what keeps the others from theirs. Nothing where they have places,
+/// where there are too many to look, and where they would have none whatever they wish.
+pub(crate) fn conflict(planner: &Planner, spec: &WorkloadSpec) -> Vec<String> {
+    let numbers = (1..=spec.count).collect();
+    let mut asked = Asked { spec: spec.clone(), numbers, budget: true };
     let rich = State { budget: None, ..planner.state.clone() };
-    if numbers.len() > CONFLICT_INSTANCES_MAX || asked.fits(planner, &rich) {
+    if spec.count > CONFLICT_INSTANCES_MAX || asked.fits(planner, &rich) {
         return Vec::new();
     }
     // What the unit says, then what holds where it says nothing.

@@ -220,7 +220,7 @@ pub(crate) fn past(
             instance.state = pb::RunState::Unplaceable.into();
             instance.unplaceable = decided.map_or_else(String::new, ToString::to_string);
         }
-        Fate::Deleted => {}
+        Fate::Waits | Fate::Deleted => {}
     }
     let decision = decided.map(decision);
     pb::ExplainResponse { instance: Some(instance), decision, ..pb::ExplainResponse::default() }

@@ -16,7 +16,7 @@ use super::units::{moment, money, since};
 pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String {
     let instance = response.instance.clone().unwrap_or_default();
     let mut text = match &response.past {
-        Some(past) => past_place(&instance, past),
+        Some(past) => past_place(&instance, past) + &kept_by(past),
         None => place(&instance, now),
     };
     let Some(decision) = &response.decision else {
@@ -36,14 +36,19 @@ pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String 
         decision.candidates.iter().partition(|c| c.refusal.is_empty() || c.chosen > 0);
     if feasible.is_empty() {
         text += "No datacenter would do.\n";
-        text += &conflict(&response.conflict);
     } else {
         text += &format!("\n{}", scores(&feasible));
     }
+    text += &conflict(&response.conflict);
     if !removed.is_empty() {
         text += &format!("\nRemoved by a filter:\n{}", filters(&removed));
     }
     text + &prices(decision, now)
+}
+
+/// Whose table says so: those of others may say more.
+fn kept_by(past: &Past) -> String {
+    format!("as {} has kept it\n", plain(&past.kept_by))
 }
 
 /// Where it was, in a line or two.
@@ -57,6 +62,9 @@ fn past_place(instance: &Instance, past: &Past) -> String {
         Some(until) => format!("until {}", moment(until)),
         None => "and nothing has been decided about it since".to_owned(),
     };
+    if past.waited {
+        return format!("{id} lost its place at {at}, and waited for another one, {until}\n");
+    }
     if instance.unplaceable.is_empty() {
         let (datacenter, cell) = (plain(&instance.datacenter), plain(&instance.cell));
         return format!(

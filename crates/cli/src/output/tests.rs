@@ -64,7 +64,7 @@ fn explanations() {
     let mut then = sample::explanation();
     let (since_unix_ms, until_unix_ms) = (1_789_000_000_000, Some(1_789_000_600_000));
     let kept_by = "dub".to_owned();
-    then.past = Some(Past { since_unix_ms, until_unix_ms, deleted: false, kept_by });
+    then.past = Some(Past { since_unix_ms, until_unix_ms, deleted: false, waited: false, kept_by });
     assert_snapshot!("explain_past", explain(&then));
     assert_snapshot!("explain_json", serde_json::to_string_pretty(&then).unwrap());
     let mut nowhere = sample::explanation();

@@ -44,7 +44,9 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     let Some(Wish(max)) = args.max else {
         let answer = status::ask(&mut client, args.read.consistency()).await?;
         note_age(answer.read.as_ref());
-        let text = answer.budget.as_ref().map_or("none".to_owned(), overview::budget);
+        let text = answer.budget.as_ref().map_or("none".to_owned(), |budget| {
+            format!("{} (revision {})", overview::budget(budget), budget.revision)
+        });
         output::print(&format!("{text}\n"))?;
         return Ok(Exit::Done);
     };
@@ -55,13 +57,14 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
     let done =
         client.write(async |calls| ClusterClient::new(calls).set_budget(request).await).await?;
     let text = max.map_or("none".to_owned(), |max| {
-        overview::budget(&Budget {
+        let text = overview::budget(&Budget {
             max_micros_per_hour: max.0,
             spent_micros_per_hour: done.spent_micros_per_hour,
             revision: done.revision,
-        })
+        });
+        format!("{text} (revision {})", done.revision)
     });
-    output::print(&format!("{text} (revision {})\n", done.revision))?;
+    output::print(&format!("{text}\n"))?;
     Ok(Exit::Done)
 }
 

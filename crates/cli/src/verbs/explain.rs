@@ -48,6 +48,9 @@ pub(crate) async fn run(args: Args, connection: ConnectionArgs) -> anyhow::Resul
         }
         answer => answer?,
     };
+    if at_unix_ms.is_some() && answer.past.is_none() {
+        return Err(VerbError::NoPast.into());
+    }
     note_age(answer.read.as_ref());
     if args.output.is_document() {
         output::print_document(args.output, &answer)?;

@@ -66,6 +66,8 @@ pub(crate) enum VerbError {
         "the coordinator of {datacenter} does not answer ({health}), and the log of {instance} is on its machine there, {machine}"
     )]
     LogOutOfReach { instance: String, datacenter: String, machine: String, health: &'static str },
+    #[error("the coordinator is older than this kato, and knows nothing of --at")]
+    NoPast,
     #[error("\"{0}\" cannot be deleted: only workloads can")]
     NotDeletable(String),
     #[error("cannot read the answer to the question")]

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::{Decision, Instance, InstanceId, Revision, State, Timestamp};
+use kato_core::{Decision, Instance, InstanceId, Placement, State, Timestamp};
 use kato_proto::store::past::{Fate, PastDecision};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 
-pub(crate) use table::Found;
+pub(crate) use table::{Found, Seen};
 pub use table::{History, HistoryError};
 
 /// The shortest time between two looks: what is decided and replaced within it may be missing.
@@ -26,19 +26,23 @@ const PACE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(context: Context, history: Arc<History>, shutdown: CancellationToken) {
     let mut views = context.mesh.watch();
     let mut known: Option<State> = None;
+    let mut fails = false;
     loop {
         let state = views.borrow_and_update().state.clone();
-        let reader = Arc::clone(&history);
-        let before = known.replace(state.clone());
+        let (table, before, after) = (Arc::clone(&history), known.clone(), state.clone());
         let kept = tokio::task::spawn_blocking(move || {
-            let seen = reader.seen()?;
-            let decisions = decided(before.as_ref(), &state, seen);
-            reader.keep(&decisions, state.revision)
+            // What a coordinator finds when it starts, it may have seen before.
+            let seen = if before.is_none() { table.seen()? } else { Seen::default() };
+            table.keep(&decided(before.as_ref(), &after, seen), after.revision)
         });
-        match kept.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a decision is not kept for `explain --at`"),
-            Err(error) => tracing::error!(%error, "decisions are not kept any more"),
+        match kept.await.unwrap_or_else(|error| Err(HistoryError::Broken(error.to_string()))) {
+            Ok(()) => (known, fails) = (Some(state), false),
+            Err(error) => {
+                if !fails {
+                    tracing::warn!(%error, "what is decided is not kept for `explain --at`");
+                }
+                fails = true;
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -53,19 +57,19 @@ pub(crate) async fn run(context: Context, history: Arc<History>, shutdown: Cance
 
 /// What was decided from one state to another, in the order of time. Of what was decided before the first state that a
 /// coordinator sees when it starts, only what is newer than what it has `seen`.
-pub(crate) fn decided(before: Option<&State>, after: &State, seen: Revision) -> Vec<PastDecision> {
+pub(crate) fn decided(before: Option<&State>, after: &State, seen: Seen) -> Vec<PastDecision> {
     let nothing = State::default();
     let before_all = before.unwrap_or(&nothing);
     // By what decided, so that a decision about many instances is kept once.
     let mut decided: BTreeMap<(Timestamp, usize), PastDecision> = BTreeMap::new();
     for (id, old, new) in before_all.changed_instances(after) {
         let Some((at, decision, fate)) = news(old, new, after.time) else { continue };
-        let is_known = |epoch: Revision| before.is_none() && epoch <= seen;
-        match fate {
-            Fate::Placed(_, epoch) if is_known(epoch) => continue,
-            // When it was, nobody knows.
-            Fate::NotPlaced(_) if before.is_none() && after.revision <= seen => continue,
-            _ => {}
+        let is_known = match fate {
+            Fate::Placed(_, epoch) => epoch <= seen.revision,
+            _ => at <= seen.at,
+        };
+        if before.is_none() && is_known {
+            continue;
         }
         let which = decision.as_ref().map_or(0, |decision| Arc::as_ptr(decision).addr());
         let past = decided.entry((at, which)).or_insert_with(|| PastDecision {
@@ -85,18 +89,23 @@ fn news<'a>(
     now: Timestamp,
 ) -> Option<(Timestamp, Option<&'a Arc<Decision>>, Fate)> {
     let Some(new) = new else { return Some((now, None, Fate::Deleted)) };
-    let old_epoch = old.and_then(Instance::epoch);
-    if let Some(placement) = new.placement.as_ref().filter(|new| Some(new.epoch) != old_epoch) {
+    let (old_epoch, placement) = (old.and_then(Instance::epoch), new.placement.as_ref());
+    let was = old.and_then(|old| old.unplaceable.as_ref());
+    let placed = |placement: &'a Placement, at| {
         let fate = Fate::Placed(placement.cell.clone(), placement.epoch);
-        return Some((placement.placed_at, Some(&placement.decision), fate));
+        Some((at, Some(&placement.decision), fate))
+    };
+    match (placement, &new.unplaceable) {
+        (Some(placement), _) if Some(placement.epoch) != old_epoch => {
+            placed(placement, placement.placed_at)
+        }
+        (_, Some(is)) if was.is_some_and(|was| Arc::ptr_eq(&was.decision, &is.decision)) => None,
+        (_, Some(is)) => Some((is.decision.at, Some(&is.decision), Fate::NotPlaced(new.epoch()))),
+        // It keeps the place that it had.
+        (Some(placement), None) if was.is_some() => placed(placement, now),
+        (Some(_), None) => None,
+        (None, None) => old_epoch.map(|_| (now, None, Fate::Waits)),
     }
-    let unplaceable = new.unplaceable.as_ref()?;
-    let is_known =
-        |known: &kato_core::Unplaceable| Arc::ptr_eq(&known.decision, &unplaceable.decision);
-    if old.and_then(|old| old.unplaceable.as_ref()).is_some_and(is_known) {
-        return None;
-    }
-    Some((now, Some(&unplaceable.decision), Fate::NotPlaced(new.epoch())))
 }
 
 /// Reads what became of an instance by a time, without keeping others waiting.

@@ -66,6 +66,15 @@ macro_rules! from_database {
 
 from_database! { TransactionError, TableError, StorageError, CommitError, }
 
+/// Up to where a coordinator has looked for decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// The state that it last kept something of.
+    pub(crate) revision: Revision,
+    /// When the last decision was made that it kept.
+    pub(crate) at: Timestamp,
+}
+
 /// What the table says of an instance at a time.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -103,15 +112,18 @@ impl History {
         Self { bytes_max, ..self }
     }
 
-    /// The revision of the last state that was looked at.
-    pub(crate) fn seen(&self) -> Result<Revision, HistoryError> {
+    /// What was looked at before.
+    pub(crate) fn seen(&self) -> Result<Seen, HistoryError> {
         let read = self.database.begin_read()?;
         let numbers = match read.open_table(NUMBERS) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Revision::default()),
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Seen::default()),
             numbers => numbers?,
         };
-        let seen = numbers.get(SEEN)?.map_or(0, |seen| seen.value());
-        Ok(Revision(seen))
+        let revision = Revision(numbers.get(SEEN)?.map_or(0, |seen| seen.value()));
+        let decisions = read.open_table(DECISIONS)?;
+        let last = decisions.last()?;
+        let last = last.map(|(_, bytes)| Kept::decode(bytes.value().to_vec())).transpose()?;
+        Ok(Seen { revision, at: last.map_or(Timestamp::default(), |last| last.at) })
     }
 
     /// Keeps decisions, and notes up to which revision they were looked for.
@@ -161,19 +173,23 @@ impl History {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Found::Nothing(None)),
             table => table?,
         };
-        let (id, mut until, mut oldest) = (id.to_string(), None, None);
+        let id = id.to_string();
+        let (mut found, mut until, mut oldest): (Option<(Fate, Kept)>, _, Option<Timestamp>) =
+            (None, None, None);
+        // The order in which they were seen is that of time but for what was placed before a restore.
         for row in table.iter()?.rev() {
             let (_, bytes) = row?;
             let kept = Kept::decode(bytes.value().to_vec())?;
-            oldest = Some(kept.at);
+            oldest = Some(oldest.map_or(kept.at, |oldest| oldest.min(kept.at)));
             let Some(fate) = kept.fate_of(&id)? else { continue };
-            if kept.at <= by {
-                let decision = kept.decision()?;
-                return Ok(Found::Past { at: kept.at, until, fate, decision });
+            if kept.at > by {
+                until = Some(until.map_or(kept.at, |until: Timestamp| until.min(kept.at)));
+            } else if found.as_ref().is_none_or(|(_, found)| found.at < kept.at) {
+                found = Some((fate, kept));
             }
-            until = Some(kept.at);
         }
-        Ok(Found::Nothing(oldest))
+        let Some((fate, kept)) = found else { return Ok(Found::Nothing(oldest)) };
+        Ok(Found::Past { at: kept.at, until, fate, decision: kept.decision()? })
     }
 }
 
@@ -218,7 +234,8 @@ mod tests {
     }
 
     fn past(at: u64, instance: &str, fate: Fate) -> PastDecision {
-        let decision = (fate != Fate::Deleted).then(|| Arc::new(decision(at)));
+        let decision =
+            (!matches!(fate, Fate::Waits | Fate::Deleted)).then(|| Arc::new(decision(at)));
         PastDecision { at: Timestamp(at), decision, fates: vec![(instance.parse().unwrap(), fate)] }
     }
 
@@ -255,7 +272,7 @@ mod tests {
             .unwrap();
         drop(history);
         let history = History::open(&path).unwrap();
-        assert_eq!(history.seen().unwrap(), Revision(9));
+        assert_eq!(history.seen().unwrap(), Seen { revision: Revision(9), at: Timestamp(30) });
         history.keep(&[past(40, "web@1", placed("cell-1.dub", 11))], Revision(11)).unwrap();
         history.keep(&[past(50, "web@1", Fate::Deleted)], Revision(12)).unwrap();
         let ewr = placed("cell-1.ewr", 5);

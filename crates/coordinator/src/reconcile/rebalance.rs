@@ -269,7 +269,9 @@ impl<'a> Pass<'a> {
 
     /// The next moves: one of each workload, if all that would move may.
     fn moves(&mut self, needs: &[Need<'a>]) -> Moves {
-        let plans = self.planner.all(needs);
+        // Nothing is bought here, so that the budget has no say: where it is short, its plans are not the best ones.
+        let unbudgeted = State { budget: None, ..self.planner.state.clone() };
+        let plans = self.planner.over(&unbudgeted).all(needs);
         let leave = |(need, plan): (&Need, &Plan)| -> Vec<(InstanceId, Target)> {
             let id = |target: &Target| InstanceId::new(need.spec.name.clone(), target.number);
             let moved = plan.targets.iter().filter(|target| self.is_elsewhere(&id(target), target));

@@ -208,7 +208,7 @@ impl pb::cluster_server::Cluster for ClusterService {
             .map_err(|error| status::from_mesh(&error))?
             .map_err(|rejection| status::from_rejection(&rejection))?;
         Ok(Response::new(pb::SetBudgetResponse {
-            revision: applied.revision.0,
+            revision: max.map_or(0, |_| applied.revision.0),
             spent_micros_per_hour: self.reading.here().view.state.spending().0,
         }))
     }

@@ -83,7 +83,7 @@ impl pb::placement_server::Placement for PlacementService {
         let conflict = match (unplaceable, workload) {
             (Some(_), Some(workload)) => {
                 let planner = self.reading.context.planner(&snapshot.view);
-                conflict(&planner, &workload.spec, &[id.number])
+                conflict(&planner, &workload.spec)
             }
             _ => Vec::new(),
         };
@@ -131,6 +131,7 @@ impl PlacementService {
                     since_unix_ms: at.0,
                     until_unix_ms: until.map(|until| until.0),
                     deleted: fate == Fate::Deleted,
+                    waited: fate == Fate::Waits,
                     kept_by: context.datacenter.to_string(),
                 });
                 Ok(Response::new(answer))

@@ -1,6 +1,5 @@
 //! Workloads: applied, read, deleted, watched.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kato_core::{
@@ -108,7 +107,7 @@ impl WorkloadService {
             }
             let survives = survives.map_err(|rejection| status::from_rejection(&rejection))?;
             let answer = |workload, plan: &Plan| pb::ApplyResponse {
-                conflict: conflict(&planner, &spec, &numbers(plan)),
+                conflict: conflict_of(&planner, &spec, plan),
                 workload: Some(workload),
                 change: change.into(),
                 decision: Some(view::decision(made.as_ref().unwrap_or(&plan.decision))),
@@ -198,13 +197,9 @@ impl WorkloadService {
     }
 }
 
-/// The instances that a plan is about, if some of them have no place.
-fn numbers(plan: &Plan) -> Vec<u32> {
-    if plan.left.is_empty() {
-        return Vec::new();
-    }
-    let placed = plan.targets.iter().map(|target| target.number);
-    placed.chain(plan.left.iter().copied()).collect::<BTreeSet<u32>>().into_iter().collect()
+/// What keeps instances from a place, if some have none.
+fn conflict_of(planner: &Planner, spec: &WorkloadSpec, plan: &Plan) -> Vec<String> {
+    if plan.left.is_empty() { Vec::new() } else { conflict(planner, spec) }
 }
 
 /// Whether the state would take a command: asked of a copy, so that a dry run is refused like the real one.

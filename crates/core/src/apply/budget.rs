@@ -16,7 +16,7 @@ impl State {
         if max.is_some_and(|max| max < MicroDollars::ZERO) {
             return Err(Rejection::invalid("a budget is zero dollars an hour, or more"));
         }
-        if self.budget.map(|budget| budget.max_micros_per_hour) == max {
+        if self.budget.is_none() && max.is_none() {
             return Ok(());
         }
         let since = self.advance();
@@ -31,8 +31,12 @@ impl State {
 
     /// Whether machines may be ordered for so much more an hour.
     pub(super) fn check_budget(&self, more: MicroDollars) -> Result<(), Rejection> {
+        if more == MicroDollars::ZERO {
+            // Nothing is summed up for what buys nothing.
+            return Ok(());
+        }
         match self.budget_left() {
-            Some(left) if more > MicroDollars::ZERO && more > left => {
+            Some(left) if more > left => {
                 let text = format!(
                     "machines for {more}/h would be ordered, the mesh's budget has {left}/h left"
                 );

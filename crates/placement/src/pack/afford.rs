@@ -1,8 +1,10 @@
 //! What the machines that are bought may cost together. Where what is best costs more, what copies cost beside their
-//! machines counts for less and less, down to nothing; and where the cheapest costs more still, the first of them are
-//! packed for whom machines can be bought, and the others on what there is.
+//! machines counts for less and less, down to nothing, for those that machines are bought for. Where the cheapest costs more
+//! still, machines are bought for one item after the other as far as the money goes, and the others are packed on what
+//! there is.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use kato_core::MicroDollars;
 
@@ -13,48 +15,91 @@ use crate::catalogue::Catalogue;
 const LESS: i64 = 4;
 const ATTEMPTS: u32 = 4;
 
+/// What everything is packed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Yards<'a> {
+    pub(crate) stalls: &'a Stalls<'a>,
+    pub(crate) catalogue: &'a Catalogue,
+}
+
 /// A packing whose machines cost no more to buy than `max`, and whether that made it another one.
 pub(crate) fn within<'a>(
     items: &'a mut [Item],
-    stalls: &'a Stalls<'a>,
-    catalogue: &'a Catalogue,
+    yards: Yards<'a>,
     max: MicroDollars,
 ) -> (Packing<'a>, bool) {
     let all: Vec<u32> = items.iter().map(|item| item.copies).collect();
-    let fits =
-        |items: &[Item], copies: &[u32]| of_each(items, copies, stalls, catalogue).to_buy() <= max;
-    if fits(items, &all) {
-        return (of_each(items, &all, stalls, catalogue), false);
-    }
-    for attempt in 1..=ATTEMPTS {
-        let is_last = attempt == ATTEMPTS;
-        for cost in items.iter_mut().flat_map(beside) {
-            *cost = if is_last { 0 } else { *cost / LESS };
+    let asked: Vec<Item> = items.to_vec();
+    for attempt in 0..=ATTEMPTS {
+        let packing = of_each(items, &all, yards);
+        if packing.to_buy() <= max {
+            return (of_each(items, &all, yards), attempt > 0);
         }
-        if fits(items, &all) {
-            return (of_each(items, &all, stalls, catalogue), true);
+        for item in buyers(&packing) {
+            for cost in beside(&mut items[item]) {
+                *cost = if attempt + 1 >= ATTEMPTS { 0 } else { *cost / LESS };
+            }
         }
     }
-    let order = order(&Packing::new(items, stalls, catalogue));
-    let total: u64 = all.iter().map(|copies| u64::from(*copies)).sum();
-    // Nothing costs nothing, and all of it costs too much.
-    let (mut enough, mut too_many) = (0, total);
-    while enough + 1 < too_many {
-        let middle = enough.midpoint(too_many);
-        if fits(items, &first_of(&order, &all, middle)) {
-            enough = middle;
-        } else {
-            too_many = middle;
-        }
+    let order = order(&Packing::new(items, yards.stalls, yards.catalogue));
+    let first = affordable(items, &order, &all, yards, max);
+    for item in order.iter().copied().filter(|item| first[*item] == 0) {
+        // Nothing is bought for it, so that nothing is saved by where it goes.
+        items[item] = asked[item].clone();
     }
-    let first = first_of(&order, &all, enough);
-    let mut packing = of_each(items, &first, stalls, catalogue);
+    let mut packing = of_each(items, &first, yards);
     packing.close();
     for item in order {
         packing.add(item, all[item] - first[item]);
     }
     packing.reopen();
     (packing, true)
+}
+
+/// How many copies of each item machines are bought for: of one after the other as many as the others before leave money for.
+fn affordable(
+    items: &[Item],
+    order: &[usize],
+    all: &[u32],
+    yards: Yards,
+    max: MicroDollars,
+) -> Vec<u32> {
+    let mut first = vec![0; all.len()];
+    let to_buy = |copies: &[u32]| of_each(items, copies, yards).to_buy();
+    let mut spent = MicroDollars::ZERO;
+    for item in order.iter().copied() {
+        let with = |first: &[u32], copies: u32| {
+            let mut some = first.to_vec();
+            some[item] = copies;
+            some
+        };
+        // Nothing that it could be on may be bought any more, and what there is it gets later.
+        let least = Packing::new(items, yards.stalls, yards.catalogue).least_price(item);
+        if least.is_none_or(|least| spent + least > max) {
+            continue;
+        }
+        // None of it costs what it did before.
+        let (mut enough, mut too_many) = (0, all[item] + 1);
+        let mut next = all[item];
+        while enough + 1 < too_many {
+            let cost = to_buy(&with(&first, next));
+            if cost <= max {
+                (enough, spent) = (next, cost);
+            } else {
+                too_many = next;
+            }
+            next = enough.midpoint(too_many);
+        }
+        first[item] = enough;
+    }
+    first
+}
+
+/// The items that machines are bought for.
+fn buyers(packing: &Packing) -> BTreeSet<usize> {
+    let uses = packing.uses();
+    let buys = |item: &usize| uses[*item].iter().any(|used| used.machine.is_none());
+    (0..uses.len()).filter(buys).collect()
 }
 
 /// What copies cost beside their machines.
@@ -72,28 +117,12 @@ pub(super) fn order(yard: &Packing) -> Vec<usize> {
 }
 
 /// Packs so many copies of each item.
-pub(super) fn of_each<'a>(
-    items: &'a [Item],
-    copies: &[u32],
-    stalls: &'a Stalls<'a>,
-    catalogue: &'a Catalogue,
-) -> Packing<'a> {
-    let mut yard = Packing::new(items, stalls, catalogue);
+pub(super) fn of_each<'a>(items: &'a [Item], copies: &[u32], yards: Yards<'a>) -> Packing<'a> {
+    let mut yard = Packing::new(items, yards.stalls, yards.catalogue);
     let order = order(&yard);
     for item in &order {
         yard.add(*item, copies[*item]);
     }
     improve::improve(&mut yard, &order);
     yard
-}
-
-/// The first copies, in this order of their items.
-fn first_of(order: &[usize], copies: &[u32], mut left: u64) -> Vec<u32> {
-    let mut first = vec![0; copies.len()];
-    for item in order {
-        let here = u64::from(copies[*item]).min(left);
-        first[*item] = u32::try_from(here).unwrap_or(u32::MAX);
-        left -= here;
-    }
-    first
 }

@@ -21,7 +21,7 @@ use kato_core::{MicroDollars, Offer, ProviderName, RegionName, Resources};
 
 use crate::catalogue::{Catalogue, Wanted};
 use crate::place::{Room, Site};
-pub(crate) use afford::within;
+pub(crate) use afford::{Yards, within};
 pub(crate) use report::Use;
 pub(crate) use yard::Yard as Packing;
 
@@ -136,7 +136,7 @@ pub(crate) fn solve<'a>(
     catalogue: &'a Catalogue,
 ) -> Packing<'a> {
     let copies: Vec<u32> = items.iter().map(|item| item.copies).collect();
-    afford::of_each(items, &copies, stalls, catalogue)
+    afford::of_each(items, &copies, Yards { stalls, catalogue })
 }
 
 /// The dominant share of a running machine's price, rounded up: only a request of nothing is free.

@@ -110,6 +110,13 @@ impl<'a> Yard<'a> {
         costs.min().unwrap_or(NEVER) / weight
     }
 
+    /// What the cheapest machine costs that is on sale for a copy of an item, where it may go.
+    pub(super) fn least_price(&self, item: usize) -> Option<MicroDollars> {
+        let at = self.items[item].at.iter().enumerate().filter(|(_, at)| at.is_some());
+        let offers = at.filter_map(|(stall, _)| self.cheapest(stall, item, 1));
+        offers.map(|offer| offer.price_micros_per_hour).min()
+    }
+
     /// How many machines may still be bought at a stall.
     pub(super) fn may_buy(&self, stall: usize) -> u32 {
         if self.is_closed {

@@ -5,7 +5,7 @@ use kato_core::{COUNT_MAX, MicroDollars, Refusal};
 use super::stalls::Split;
 use super::{Ask, Question};
 use crate::catalogue::Catalogue;
-use crate::pack::{self, Item, Packing, Use};
+use crate::pack::{self, Item, Packing, Use, Yards};
 
 /// Cuts to what was affordable a moment ago.
 const CUTS_MAX: u32 = 8;
@@ -19,12 +19,15 @@ pub(super) fn pack<'a>(
     catalogue: &'a Catalogue,
     budget: Option<MicroDollars>,
 ) -> (Packing<'a>, Option<MicroDollars>) {
+    let yards = Yards { stalls: &split.stalls, catalogue };
     // Fewer copies share fewer machines, and each may cost more: what is left may have to become fewer again.
     let mut cuts = 0;
     let has_limit =
         |question: &Question| question.ask.workload.rules.total_micros_per_hour_max.is_some();
     while questions.iter().any(has_limit) {
-        let packing = pack::solve(items, &split.stalls, catalogue);
+        // What is packed in the end, tried on a copy: the mesh's budget may make other costs of it.
+        let mut tried = items.to_vec();
+        let (packing, _) = within(&mut tried, yards, budget);
         let mut too_many = Vec::new();
         for (item, (question, uses)) in questions.iter().zip(packing.uses()).enumerate() {
             if let Some(affordable) = affordable(question.ask, &uses) {
@@ -40,10 +43,19 @@ pub(super) fn pack<'a>(
         }
         cuts += 1;
     }
+    within(items, yards, budget)
+}
+
+/// Packs everything, and says what is left of the mesh's budget where that made it another packing.
+fn within<'a>(
+    items: &'a mut [Item],
+    yards: Yards<'a>,
+    budget: Option<MicroDollars>,
+) -> (Packing<'a>, Option<MicroDollars>) {
     let Some(budget) = budget else {
-        return (pack::solve(items, &split.stalls, catalogue), None);
+        return (pack::solve(items, yards.stalls, yards.catalogue), None);
     };
-    let (packing, is_short) = pack::within(items, &split.stalls, catalogue, budget);
+    let (packing, is_short) = pack::within(items, yards, budget);
     let left = is_short.then(|| budget - packing.to_buy());
     (packing, left)
 }

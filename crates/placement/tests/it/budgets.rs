@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{Market, MicroDollars, Refusal, Timestamp, Verdict};
-use kato_placement::{Answer, Ask, Host, Problem, Room, Site, place};
+use kato_core::{Market, MicroDollars, Refusal, Resources, Timestamp, Verdict};
+use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, place};
 
 use crate::constraints::{ask, catalogue, solve, verdict};
 use crate::support::{DUBLIN, NEW_YORK, SYDNEY, demand, offer, room, site, workload};
@@ -71,5 +71,56 @@ fn the_highest_priority_is_bought_for_first() {
         let bought: BTreeSet<Host> =
             answers.iter().flat_map(|answer| &answer.placements).map(|chosen| chosen.on).collect();
         assert!(i64::try_from(bought.len()).unwrap() * 30_000 <= budget);
+    }
+}
+
+/// What is too large for what is left keeps nobody else from a machine, nor from the nearest one.
+#[test]
+fn one_that_cannot_be_paid_for_leaves_the_money_to_others() {
+    let catalogue = Catalogue::new([
+        offer("nyc", "small", 30_000, Market::OnDemand),
+        offer("dub", "small", 40_000, Market::OnDemand),
+        offer("dub", "large", 3_000_000, Market::OnDemand),
+    ]);
+    let (mut large, mut small, mut near) = (workload(), workload(), workload());
+    large.name = "a".parse().unwrap();
+    (small.name, near.name) = ("b".parse().unwrap(), "c".parse().unwrap());
+    large.rules.priority = 1;
+    large.request = Resources::new(30_000, 60_000);
+    near.demand = vec![demand(SYDNEY, 1_000)];
+    near.request = Resources::new(500, 512);
+    // Paid for already, near the users and far from them.
+    let free = |name: &str, at: &str| Site {
+        machines: vec![room(offer(name, "small", 1, Market::OnDemand))],
+        ..site(name, at)
+    };
+    let sites =
+        [site("nyc", NEW_YORK), site("dub", DUBLIN), free("syd", SYDNEY), free("par", "48.9,2.4")];
+    let asks = [Ask::new(&large, 1), Ask::new(&small, 8), Ask::new(&near, 1)];
+    let budget = Some(MicroDollars(70_000));
+    let problem = Problem { asks: &asks, sites: &sites, budget, now: Timestamp(1) };
+    let answers = place(&problem, &catalogue).answers;
+    let left: Vec<u32> = answers.iter().map(|answer| answer.unplaced).collect();
+    assert_eq!(left[0], 1, "it takes $3");
+    assert_eq!(left[1..], [0, 0], "{answers:#?}");
+    assert_eq!(answers[2].placements[0].site, 2, "near its users, since nothing is bought for it");
+}
+
+/// Whatever the mesh's budget makes of the places, no workload costs more than it may.
+#[test]
+fn both_budgets_hold_together() {
+    let mut workload = workload();
+    workload.demand = vec![demand(DUBLIN, 1_000)];
+    workload.rules.total_micros_per_hour_max = Some(MicroDollars(45_000));
+    // A share of a dear machine that is paid for, where none may be bought.
+    let dear = Site {
+        machines: vec![room(offer("syd", "small", 2_000_000, Market::OnDemand))],
+        ..site("syd", SYDNEY)
+    };
+    let sites = [site("dub", DUBLIN), dear];
+    let asks = [Ask::new(&workload, 1)];
+    for (budget, placed) in [(40_000, 1), (39_999, 0)] {
+        let answer = within(&asks, &sites, budget).remove(0);
+        assert_eq!(answer.placements.len(), placed, "{budget}");
     }
 }

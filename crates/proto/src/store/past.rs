@@ -27,6 +27,8 @@ pub enum Fate {
     Placed(CellId, Revision),
     /// No place was found for it; it may keep the one that it had, at this epoch.
     NotPlaced(Option<Revision>),
+    /// It lost the place that it had, and waits for another one.
+    Waits,
     /// It is no more.
     Deleted,
 }
@@ -81,16 +83,17 @@ fn fate_to_stored((instance, fate): &(InstanceId, Fate)) -> pb::Fate {
     let (cell, epoch) = match fate {
         Fate::Placed(cell, epoch) => (cell.to_string(), epoch.0),
         Fate::NotPlaced(epoch) => (String::new(), epoch.unwrap_or_default().0),
-        Fate::Deleted => (String::new(), 0),
+        Fate::Waits | Fate::Deleted => (String::new(), 0),
     };
-    let deleted = *fate == Fate::Deleted;
-    pb::Fate { instance: instance.to_string(), cell, epoch, deleted }
+    let (deleted, waits) = (*fate == Fate::Deleted, *fate == Fate::Waits);
+    pb::Fate { instance: instance.to_string(), cell, epoch, deleted, waits }
 }
 
 fn fate_from_stored(stored: &pb::Fate) -> Result<Fate, InvalidMessage> {
     let epoch = Revision(stored.epoch);
     Ok(match stored.cell.as_str() {
         _ if stored.deleted => Fate::Deleted,
+        _ if stored.waits => Fate::Waits,
         "" => Fate::NotPlaced((epoch != Revision(0)).then_some(epoch)),
         cell => Fate::Placed(cell.parse().field("fate.cell")?, epoch),
     })

@@ -9,8 +9,7 @@ use super::fixture::{World, spec};
 use crate::conflict::conflict;
 
 fn of(world: &World, spec: &Arc<WorkloadSpec>) -> Vec<String> {
-    let numbers: Vec<u32> = (1..=spec.count).collect();
-    conflict(&world.planner(), spec, &numbers)
+    conflict(&world.planner(), spec)
 }
 
 fn told(world: &World, options: &str) -> String {
