@@ -2,12 +2,16 @@
 
 use kato_proto::v1::ExplainResponse;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::support::mesh::{IDLE, Mesh};
-use crate::support::{until, wall_ms};
+use crate::support::until;
 
 /// A moment as `--at` takes it.
-fn ago(ms: u64) -> String {
-    format!("{}s", wall_ms().saturating_sub(ms).div_ceil(1_000))
+fn moment(unix_ms: u64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000);
+    at.unwrap().format(&Rfc3339).unwrap()
 }
 
 #[test]
@@ -17,9 +21,7 @@ fn what_was_decided_is_explained_later() {
     mesh.run(&[&file]);
     let before = mesh.running("web").remove(0);
     assert_eq!(before.datacenter, "ewr");
-    // So that a moment told in seconds lies behind the decision.
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    let moment = wall_ms();
+    let then = moment(before.placed_at_unix_ms);
     mesh.dev("lose", "ewr");
     let after = until("it has moved", || {
         mesh.instance("web@1")
@@ -31,12 +33,14 @@ fn what_was_decided_is_explained_later() {
             mesh.stop();
             mesh.resume();
         }
-        let then = until("the table has it", || {
-            let then = mesh.kato(&["explain", "web@1", "--at", &ago(moment)]).code(0).out;
-            then.contains(", until ").then_some(then)
+        let told = until("the table has it", || {
+            let told = mesh.kato(&["explain", "web@1", "--at", &then]).code(0).out;
+            told.contains(", until ").then_some(told)
         });
-        assert!(then.starts_with("web@1 was placed in ewr (cell-1.ewr) at 20"), "{then}");
-        assert!(then.contains(&format!(", epoch {}, until 20", before.epoch)), "{then}");
+        let to_the_second = then.split('.').next().unwrap();
+        let placed = format!("web@1 was placed in ewr (cell-1.ewr) at {to_the_second}");
+        assert!(told.starts_with(placed.trim_end_matches('Z')), "{told}");
+        assert!(told.contains(&format!(", epoch {}, until 20", before.epoch)), "{told}");
         let now = mesh.kato(&["explain", "web@1", "--at", "0s", "-o", "json"]).code(0).out;
         let now: ExplainResponse = serde_json::from_str(&now).unwrap();
         let (past, instance) = (now.past.unwrap(), now.instance.unwrap());

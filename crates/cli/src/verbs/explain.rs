@@ -112,6 +112,7 @@ mod tests {
         for (text, at) in [
             ("1970-01-01T00:01Z", Point::UnixMs(60_000)),
             ("1970-01-01T00:01:02Z", Point::UnixMs(62_000)),
+            ("1970-01-01T00:01:02.345Z", Point::UnixMs(62_345)),
             ("1970-01-01T02:00:00+01:00", Point::UnixMs(3_600_000)),
             ("90s", Point::AgoMs(90_000)),
             ("3h", Point::AgoMs(10_800_000)),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kato_core::{Command, MachineId};
+use kato_core::{Command, MachineId, MicroDollars};
+use kato_placement::Catalogue;
 
 use super::super::rebalance::Memory;
 use super::fixture::{World, instance, machine, spec};
+use crate::sample::offer;
 
 /// How long a datacenter must have been up.
 const AFTER: Duration = Duration::from_mins(10);
@@ -135,6 +137,17 @@ fn a_machine_that_is_not_worth_its_price_is_emptied() {
 fn a_machine_that_is_worth_its_price_is_kept() {
     // They would cost 11 cents.
     let mut world = bought("0.0005");
+    let mut memory = leading(&world);
+    assert_eq!(act(&mut world, &mut memory), 0);
+    assert_eq!(on(&world, "api@1"), machine("dub", 3));
+}
+
+/// A machine that would be cheaper, and that the budget does not allow, is no reason to go where it costs more.
+#[test]
+fn a_budget_that_is_short_moves_nothing_to_dearer_places() {
+    let mut world = bought("0.0005");
+    world.catalogue = Catalogue::new([offer("dub", 20_000)]);
+    world.run(Command::SetBudget { max: Some(MicroDollars(0)), expected: None });
     let mut memory = leading(&world);
     assert_eq!(act(&mut world, &mut memory), 0);
     assert_eq!(on(&world, "api@1"), machine("dub", 3));
