@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kato_core::{Arch, Resources, SpotPolicy, State, WorkloadSpec};
+use kato_core::{Arch, SpotPolicy, State, WorkloadSpec};
 
 use crate::planner::{Need, Planner};
 use crate::services::options;
@@ -110,11 +110,7 @@ fn says(spec: &WorkloadSpec, key: &str) -> bool {
 
 /// A wish as its unit writes it.
 fn written(spec: &WorkloadSpec, state: &State, key: &str) -> String {
-    let Resources { cpu_millis, memory_bytes, disk_bytes, .. } = spec.request;
     match (key, state.budget) {
-        ("CPU", _) if cpu_millis.is_multiple_of(1_000) => format!("CPU={}", cpu_millis / 1_000),
-        ("Memory", _) => format!("Memory={}", size(memory_bytes)),
-        ("Disk", _) => format!("Disk={}", size(disk_bytes)),
         (COUNT, _) => format!("Count={}", spec.count),
         (BUDGET, Some(budget)) => format!("{BUDGET} {}", budget.max_micros_per_hour),
         _ => {
@@ -124,14 +120,5 @@ fn written(spec: &WorkloadSpec, state: &State, key: &str) -> String {
             // The one that has a meaning where it is left out.
             if lines.is_empty() { format!("{key}={}", Arch::X86_64) } else { lines.join(" ") }
         }
-    }
-}
-
-/// `64G`, `512M`, or bytes.
-fn size(bytes: u64) -> String {
-    match bytes {
-        bytes if bytes.is_multiple_of(1 << 30) => format!("{}G", bytes >> 30),
-        bytes if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
-        bytes => bytes.to_string(),
     }
 }

@@ -79,10 +79,10 @@ pub(crate) fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
         options.push(("Count", spec.count.to_string()));
     }
     if let Some(request) = &spec.request {
-        options.push(("CPU", format!("{}m", request.cpu_millis)));
-        options.push(("Memory", request.memory_bytes.to_string()));
+        options.push(("CPU", cores(request.cpu_millis)));
+        options.push(("Memory", size(request.memory_bytes)));
         if request.disk_bytes > 0 {
-            options.push(("Disk", request.disk_bytes.to_string()));
+            options.push(("Disk", size(request.disk_bytes)));
         }
         options.extend(gpus(request.gpus, spec.rules.as_ref()));
     }
@@ -121,6 +121,20 @@ pub(crate) fn options(spec: &pb::WorkloadSpec) -> Vec<(&'static str, String)> {
     }
     options.extend(rule_options(rules));
     options
+}
+
+/// `2`, or `1500m`.
+fn cores(millis: u64) -> String {
+    if millis.is_multiple_of(1_000) { (millis / 1_000).to_string() } else { format!("{millis}m") }
+}
+
+/// `64G`, `512M`, or bytes.
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(1 << 30) => format!("{}G", bytes >> 30),
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+        bytes => bytes.to_string(),
+    }
 }
 
 /// `GPU=A100:2 H100:2`.

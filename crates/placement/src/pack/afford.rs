@@ -32,10 +32,12 @@ pub(crate) fn within<'a>(
     let asked: Vec<Item> = items.to_vec();
     for attempt in 0..=ATTEMPTS {
         let packing = of_each(items, &all, yards);
-        if packing.to_buy() <= max {
-            return (of_each(items, &all, yards), attempt > 0);
+        let (price, buyers, layout) = (packing.to_buy(), buyers(&packing), packing.into_layout());
+        if price <= max {
+            let packing = Packing::new(items, yards.stalls, yards.catalogue);
+            return (packing.with_layout(layout), attempt > 0);
         }
-        for item in buyers(&packing) {
+        for item in buyers {
             for cost in beside(&mut items[item]) {
                 *cost = if attempt + 1 >= ATTEMPTS { 0 } else { *cost / LESS };
             }

@@ -87,6 +87,16 @@ impl<'a> Yard<'a> {
         Self { items, stalls, catalogue, alike, chunk, order, is_closed, layout, demand }
     }
 
+    /// What is where, without the items that it is of.
+    pub(super) fn into_layout(self) -> Layout {
+        self.layout
+    }
+
+    /// The same items, where they were in a yard like this one.
+    pub(super) fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
     fn bins_mut(&mut self, stall: usize) -> &mut Vec<Bin> {
         Arc::make_mut(&mut self.layout.bins[stall])
     }
