@@ -48,7 +48,7 @@ pub(crate) fn explanation(response: &ExplainResponse, now: Timestamp) -> String 
 
 /// Whose table says so: those of others may say more.
 fn kept_by(past: &Past) -> String {
-    format!("as {} has kept it\n", plain(&past.kept_by))
+    format!("by what the coordinator of {} has kept\n", plain(&past.kept_by))
 }
 
 /// Where it was, in a line or two.
