@@ -124,6 +124,7 @@ fn an_agent_speaks_of_its_own_machine_only() {
                 priced_at_unix_ms: offer.priced_at_unix_ms,
                 source: offer.source,
                 gpu: offer.gpu,
+                terms: None,
             }),
             address: known.address,
             incarnation: known.incarnation + 1,

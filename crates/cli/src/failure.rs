@@ -66,7 +66,11 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
     }
     let advice = advice(error);
     for detail in &advice.details {
-        let _ = writeln!(text, "  {}", indented(&output::plain_lines(detail), "    "));
+        let shown = output::plain_lines(detail);
+        // What is wrong alone is the error's own text.
+        if !last.contains(&shown) {
+            let _ = writeln!(text, "  {}", indented(&shown, "    "));
+        }
     }
     if let Some(hint) = &advice.hint {
         let _ = writeln!(text, "\n{HINT}hint:{HINT:#} {}", indented(hint, "      "));

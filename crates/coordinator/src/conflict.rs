@@ -17,7 +17,7 @@ type Wish = (&'static str, fn(&mut WorkloadSpec));
 
 /// In the order in which they are given up: what says where and for how much is kept longest, because that is what people
 /// change first.
-const WISHES: [Wish; 18] = [
+const WISHES: [Wish; 21] = [
     ("CPU", |spec| spec.request.cpu_millis = 1),
     ("Memory", |spec| spec.request.memory_bytes = 1),
     ("Disk", |spec| spec.request.disk_bytes = 0),
@@ -27,6 +27,9 @@ const WISHES: [Wish; 18] = [
     }),
     ("Arch", |spec| spec.rules.arches = [Arch::X86_64, Arch::Arm64].into()),
     ("Spot", |spec| spec.spot = SpotPolicy::Allowed),
+    ("OnDemand", |spec| spec.rules.on_demand_min = None),
+    ("MaxInterruption", |spec| spec.rules.terms.interruption_percent = None),
+    ("MaxBilling", |spec| spec.rules.terms.billed_s = None),
     ("Providers", |spec| spec.rules.providers.clear()),
     ("Labels", |spec| spec.rules.labels.clear()),
     ("Countries", |spec| spec.rules.countries.clear()),

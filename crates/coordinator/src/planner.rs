@@ -5,11 +5,11 @@ mod sites;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kato_core::version::{WITH_PLACEMENT, WITH_SURVIVAL};
+use kato_core::version::{WITH_PLACEMENT, WITH_SURVIVAL, WITH_TERMS};
 use kato_core::{
     Batch, CellId, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars,
-    Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict,
-    WorkloadName, WorkloadSpec,
+    Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Terms, Timestamp,
+    Verdict, WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
@@ -145,17 +145,22 @@ impl Planner<'_> {
     /// The plan in terms that the mesh's version has: what it has not is left for when the machine that would be shared
     /// has joined, or the mesh is raised.
     fn as_of_version(&self, mut plan: Plan) -> Plan {
-        if self.state.version >= WITH_SURVIVAL {
+        let version = self.state.version;
+        if version >= WITH_TERMS {
             return plan;
         }
-        let without_gpus = |quote: &mut Quote| {
-            if !quote.offer.is_plain() {
-                quote.offer = Arc::new(quote.offer.plain());
+        let as_sold_then = |quote: &mut Quote| {
+            let offer = &mut quote.offer;
+            if offer.terms != Terms::default() {
+                Arc::make_mut(offer).terms = Terms::default();
+            }
+            if version < WITH_SURVIVAL && !offer.is_plain() {
+                *offer = Arc::new(offer.plain());
             }
         };
-        plan.targets.iter_mut().for_each(|target| without_gpus(&mut target.quote));
+        plan.targets.iter_mut().for_each(|target| as_sold_then(&mut target.quote));
         let candidates = &mut Arc::make_mut(&mut plan.decision).candidates;
-        candidates.iter_mut().filter_map(|found| found.quote.as_mut()).for_each(without_gpus);
+        candidates.iter_mut().filter_map(|found| found.quote.as_mut()).for_each(as_sold_then);
         if self.state.version >= WITH_PLACEMENT {
             return plan;
         }

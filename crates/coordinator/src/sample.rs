@@ -14,6 +14,7 @@ pub(crate) fn offer(region: &str, price: i64) -> Arc<Offer> {
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 8_192),
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(price),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

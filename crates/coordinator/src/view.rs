@@ -150,6 +150,8 @@ pub(crate) fn offer(offer: &Offer) -> pb::Offer {
         priced_at_unix_ms: offer.priced_at.0,
         source: offer.source.clone(),
         gpu: offer.gpu.as_ref().map(ToString::to_string).unwrap_or_default(),
+        interruption_percent: offer.terms.interruption_percent,
+        billed_s: offer.terms.billed_s,
     }
 }
 
@@ -337,5 +339,8 @@ fn rules(rules: &Rules) -> pb::Rules {
         stay_s: rules.stay_s,
         priority: rules.priority,
         survive: rules.survives.map(|domain| format!("1 {domain}")).unwrap_or_default(),
+        on_demand: rules.on_demand_min.map(|least| least.to_string()).unwrap_or_default(),
+        interruption_percent_max: rules.terms.interruption_percent,
+        billed_s_max: rules.terms.billed_s,
     }
 }

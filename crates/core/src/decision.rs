@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::time::span;
 use crate::{
     Arch, CellName, Country, DatacenterName, GpuName, Level, Market, MicroDollars, Offer,
-    ProviderName, Resources, SpotPolicy, Timestamp, WorkloadName,
+    ProviderName, Resources, SpotPolicy, Terms, Timestamp, WorkloadName,
 };
 
 /// One choice among all datacenters, with what was known then.
@@ -221,6 +222,11 @@ pub enum Refusal {
         /// The most that may be.
         most: u32,
     },
+    /// It has machines on spot alone for another copy, and as many are on spot as `OnDemand=` leaves.
+    OnDemand {
+        /// The most that may be on spot.
+        spot_max: u32,
+    },
     /// Nothing that its regions sell is large enough, in the markets that `Spot=` admits.
     NoOffer {
         /// What was asked for.
@@ -233,6 +239,8 @@ pub enum Refusal {
         providers: BTreeSet<ProviderName>,
         /// Which GPUs would do; empty: any.
         gpus: BTreeSet<GpuName>,
+        /// The worst terms that would do.
+        terms: Terms,
     },
     /// What is on sale there was priced too long ago.
     Stale {
@@ -293,10 +301,12 @@ impl Refusal {
             Self::TooFar { latency_us, latency_ms_max, .. } => {
                 Self::TooFar { latency_us, latency_ms_max, percentile: None }
             }
-            Self::Spread { .. } => Self::Spread { over: Level::Datacenter, most: 1 },
+            Self::Spread { .. } | Self::OnDemand { .. } => {
+                Self::Spread { over: Level::Datacenter, most: 1 }
+            }
             Self::NoOffer { request, spot, .. } => {
-                let (arches, providers, gpus) = Default::default();
-                Self::NoOffer { request: request.plain(), spot, arches, providers, gpus }
+                let (arches, providers, gpus, terms) = Default::default();
+                Self::NoOffer { request: request.plain(), spot, arches, providers, gpus, terms }
             }
             Self::NoRoom { .. } => Self::NoRoom { lacks: None },
             other => other,
@@ -332,11 +342,14 @@ impl fmt::Display for Refusal {
             Self::Spread { over, most } => {
                 write!(f, "has {most} copies already, the most of Spread={over}")
             }
-            Self::NoOffer { request, spot, arches, providers, gpus } => {
+            Self::OnDemand { spot_max } => {
+                write!(f, "has room on spot alone, and OnDemand= leaves {spot_max} for that")
+            }
+            Self::NoOffer { request, spot, arches, providers, gpus, terms } => {
                 let which = offers(*spot, arches, providers);
                 let kinds: Vec<String> = gpus.iter().map(ToString::to_string).collect();
                 let of = if kinds.is_empty() { "" } else { " of " };
-                write!(f, "no {which}has {request}{of}{}", kinds.join(" or "))
+                write!(f, "no {which}has {request}{of}{}{terms}", kinds.join(" or "))
             }
             Self::Stale { age_s, age_s_max } => {
                 write!(f, "its prices are {} old, MaxPriceAge={}", span(*age_s), span(*age_s_max))
@@ -399,14 +412,4 @@ fn offers(spot: SpotPolicy, arches: &BTreeSet<Arch>, providers: &BTreeSet<Provid
 
 fn joined<T: fmt::Display>(all: &BTreeSet<T>, between: &str) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
-}
-
-/// Seconds as people write them.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}min", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }

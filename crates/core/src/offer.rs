@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::{
-    LABEL_BYTES_MAX, MicroDollars, ProviderName, RegionName, Resources, Timestamp, is_label,
+    LABEL_BYTES_MAX, MicroDollars, ProviderName, RegionName, Resources, Terms, Timestamp, is_label,
 };
 
 /// The processor's instruction set.
@@ -88,7 +88,7 @@ impl fmt::Display for Market {
 }
 
 impl Offer {
-    /// Whether meshes before version 8 have a word for all of it.
+    /// Whether meshes before version 8 have a word for all of it but its terms.
     pub fn is_plain(&self) -> bool {
         self.gpu.is_none() && self.capacity == self.capacity.plain()
     }
@@ -96,7 +96,22 @@ impl Offer {
     /// The same as those have it.
     #[must_use]
     pub fn plain(&self) -> Self {
-        Self { gpu: None, capacity: self.capacity.plain(), ..self.clone() }
+        let capacity = self.capacity.plain();
+        Self { gpu: None, capacity, terms: Terms::default(), ..self.clone() }
+    }
+
+    /// What an hour comes to for whoever stays for so many seconds: more than the price where the last of what is paid whole is
+    /// not used. In billionths of a dollar.
+    pub fn price_nanos_over(&self, stay_s: u64) -> i64 {
+        let nanos = self.price_micros_per_hour.0.saturating_mul(1_000);
+        let billed_s = u64::from(self.terms.billed_s.unwrap_or(1).max(1));
+        if stay_s == 0 || stay_s.is_multiple_of(billed_s) {
+            return nanos;
+        }
+        let paid_s = stay_s.div_ceil(billed_s) * billed_s;
+        let over =
+            (i128::from(nanos) * i128::from(paid_s) + i128::from(stay_s) - 1) / i128::from(stay_s);
+        i64::try_from(over).unwrap_or(i64::MAX)
     }
 }
 
@@ -123,4 +138,6 @@ pub struct Offer {
     pub priced_at: Timestamp,
     /// Where the price was read.
     pub source: String,
+    /// On which terms it is sold.
+    pub terms: Terms,
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::version::{FIRST, WITH_PLACEMENT, WITH_SURVIVAL};
+use crate::version::{FIRST, WITH_PLACEMENT, WITH_SURVIVAL, WITH_TERMS};
 use crate::{
-    Arch, Continent, Country, DatacenterName, GpuName, MicroDollars, ProviderName, WorkloadName,
+    Arch, Continent, Country, DatacenterName, GpuName, MicroDollars, ProviderName, Terms,
+    WorkloadName,
 };
 
 /// The most preferences, and the most workloads to be with or apart from, that one workload may have.
@@ -60,6 +61,10 @@ pub struct Rules {
     pub priority: u32,
     /// What may be lost without one of its copies being left without a place. None: that is not looked at.
     pub survives: Option<FailureDomain>,
+    /// How many of its copies are on machines that no provider may take back, at least. None: any number.
+    pub on_demand_min: Option<Most>,
+    /// The worst terms that its machines may be sold on.
+    pub terms: Terms,
 }
 
 /// What moving a copy costs unless its workload says otherwise: a cent.
@@ -125,6 +130,8 @@ pub enum Level {
     Zone,
     /// A cell.
     Cell,
+    /// Spot machines of one kind in one region, which are taken back together. Whatever is on demand is together with nothing.
+    Pool,
 }
 
 /// So many copies.
@@ -165,6 +172,10 @@ impl Rules {
     #[must_use]
     pub fn since(&self) -> u32 {
         let none = Self::default();
+        let pools = self.spreads.iter().any(|spread| spread.over == Level::Pool);
+        if pools || self.on_demand_min.is_some() || self.terms != none.terms {
+            return WITH_TERMS;
+        }
         let plain = Self {
             rebalance: none.rebalance,
             move_micros: None,
@@ -182,6 +193,20 @@ impl Rules {
             return FIRST;
         }
         WITH_PLACEMENT
+    }
+
+    /// How many of `count` copies may be on machines that their provider may take back.
+    #[must_use]
+    pub fn on_spot_max(&self, count: u32) -> u32 {
+        let least = match self.on_demand_min {
+            None => 0,
+            Some(Most::Copies(copies)) => copies,
+            Some(Most::Percent(percent)) => {
+                let copies = u64::from(count) * u64::from(percent);
+                u32::try_from(copies.div_ceil(100)).unwrap_or(u32::MAX)
+            }
+        };
+        count.saturating_sub(least)
     }
 
     /// Who comes first where not everything has room: the highest. Of the same priority, what has room reserved for it.
@@ -234,6 +259,7 @@ impl fmt::Display for Level {
             Self::Datacenter => "datacenter",
             Self::Zone => "zone",
             Self::Cell => "cell",
+            Self::Pool => "pool",
         })
     }
 }
@@ -248,14 +274,22 @@ impl fmt::Display for FailureDomain {
     }
 }
 
+impl fmt::Display for Most {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copies(copies) => write!(f, "{copies}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
 impl fmt::Display for Spread {
     /// As it is written: `datacenter max=2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.over.fmt(f)?;
         match self.most {
             None | Some(Most::Copies(1)) => {}
-            Some(Most::Copies(copies)) => write!(f, " max={copies}")?,
-            Some(Most::Percent(percent)) => write!(f, " max={percent}%")?,
+            Some(most) => write!(f, " max={most}")?,
         }
         for (name, percent) in &self.targets {
             write!(f, " {name}={percent}%")?;

@@ -2,12 +2,12 @@
 //! gives the same state under every binary. A new command, or a new meaning of an old one, comes with a version of its
 //! own, and holds from where the log raises the mesh to it: once every member has said that it knows it.
 
-use crate::{Batch, Command, Decision, Offer, Refusal, Resources, Target, Verdict};
+use crate::{Batch, Command, Decision, Level, Offer, Refusal, Resources, Target, Terms, Verdict};
 
 /// The version that every log begins with. Version 1 was never released.
 pub const FIRST: u32 = 2;
 /// The newest one that this build knows: 3 is what [`Command::RaiseVersion`] came with.
-pub const NEWEST: u32 = WITH_BUDGET;
+pub const NEWEST: u32 = WITH_TERMS;
 /// The version that [`Command::SetTiming`] came with.
 pub const WITH_TIMING: u32 = 4;
 /// The version that [`Command::Delegate`] came with.
@@ -22,6 +22,8 @@ pub const WITH_PLACEMENT: u32 = 7;
 pub const WITH_SURVIVAL: u32 = 8;
 /// The version that [`Command::SetBudget`] came with.
 pub const WITH_BUDGET: u32 = 9;
+/// The version that offers came with which say on which terms they are sold, and workloads that ask for such terms.
+pub const WITH_TERMS: u32 = 10;
 
 impl Command {
     /// The version that knows this command: whoever knows only older ones must not apply it.
@@ -73,7 +75,11 @@ impl Command {
 
 /// The version that knows all of an offer.
 fn of_offer(offer: &Offer) -> u32 {
-    if offer.is_plain() { FIRST } else { WITH_SURVIVAL }
+    match offer {
+        _ if offer.terms != Terms::default() => WITH_TERMS,
+        _ if offer.is_plain() => FIRST,
+        _ => WITH_SURVIVAL,
+    }
 }
 
 /// The version that knows all of what is asked for, or there.
@@ -84,6 +90,8 @@ fn of_resources(resources: Resources) -> u32 {
 /// The version that knows all of a refusal.
 fn of_refusal(refusal: &Refusal) -> u32 {
     let resources = match refusal {
+        Refusal::OnDemand { .. } | Refusal::Spread { over: Level::Pool, .. } => WITH_TERMS,
+        Refusal::NoOffer { terms, .. } if *terms != Terms::default() => WITH_TERMS,
         Refusal::NoOffer { gpus, .. } if !gpus.is_empty() => WITH_SURVIVAL,
         Refusal::NoOffer { request, .. } => of_resources(*request),
         Refusal::MeshBudget { .. } => WITH_BUDGET,

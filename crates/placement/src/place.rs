@@ -59,8 +59,8 @@ pub struct Ask<'a> {
 /// How a workload stands with a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// How many copies of it are there, and stay, by the provider of their machines.
-    pub copies: BTreeMap<ProviderName, u32>,
+    /// How many copies of it are there, and stay, each with what its machine is.
+    pub copies: Vec<(Arc<Offer>, u32)>,
     /// Whether a copy that is to be placed is there now: it stays, unless elsewhere is better by more than moving costs.
     pub home: bool,
     /// Whether the cell said lately that it has no room for it.
@@ -186,7 +186,7 @@ pub fn place(problem: &Problem, catalogue: &Catalogue) -> Solution {
     let mut order: Vec<usize> = (0..problem.sites.len()).collect();
     order.sort_by_key(|site| (&problem.sites[*site].datacenter, &problem.sites[*site].cell));
     let sites: Vec<&Site> = order.iter().map(|site| &problem.sites[*site]).collect();
-    let split = Split::new(problem.asks, &sites);
+    let split = Split::new(problem.asks, &sites, (catalogue, problem.now));
     let mut asks: Vec<usize> = (0..problem.asks.len()).collect();
     asks.sort_by_key(|ask| &problem.asks[*ask].workload.name);
     let mut questions: Vec<Question> = Vec::with_capacity(asks.len());
@@ -231,9 +231,9 @@ fn item(
     (order, sites): (&[usize], &[&Site]),
 ) -> Item {
     let workload = ask.workload;
-    let at = split.owners.iter().enumerate().map(|(stall, (site, _))| {
+    let at = split.owners.iter().enumerate().map(|(stall, owner)| {
         let preference = split.preference(workload, stall);
-        Some(assessed[*site].beside()?.saturating_add(preference.0.saturating_mul(FINE)))
+        Some(assessed[owner.site].beside()?.saturating_add(preference.0.saturating_mul(FINE)))
     });
     Item {
         request: workload.request,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub use demand::Located;
 
 use kato_core::{
-    DatacenterName, Failover, FailureDomain, InstanceId, LATENCY_PRICE_DEFAULT, Level, Neighbour,
-    PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
+    DatacenterName, Failover, FailureDomain, InstanceId, LATENCY_PRICE_DEFAULT, Level, Most,
+    Neighbour, PortName, Resources, SpotPolicy, WorkloadName, WorkloadSpec,
 };
 
 use crate::finding::{Finding, Findings};
@@ -171,6 +171,31 @@ fn lost_promises(spec: &WorkloadSpec) -> Vec<(&'static str, String)> {
     lost
 }
 
+/// What is asked of spot machines, of which there are none, or of others, of which there are none.
+fn without_spot(spec: &WorkloadSpec) -> Option<(&'static str, String)> {
+    let (least, count) = (spec.rules.on_demand_min?, spec.count);
+    if spec.spot == SpotPolicy::Required {
+        let text = format!("{least} cannot be on demand with Spot=required: write Spot=allowed");
+        return Some(("OnDemand", text));
+    }
+    let Most::Copies(copies) = least else { return None };
+    let text = || format!("{copies} instances are more than there are: Count={count}");
+    (copies > count).then(|| ("OnDemand", text()))
+}
+
+/// What says something of spot machines, while there will be none.
+fn of_spot(spec: &WorkloadSpec) -> Vec<&'static str> {
+    let rules = &spec.rules;
+    let pools = rules.spreads.iter().any(|spread| spread.over == Level::Pool);
+    let said = [
+        ("OnDemand", rules.on_demand_min.is_some()),
+        ("MaxInterruption", rules.terms.interruption_percent.is_some()),
+        ("Spread", pools),
+    ];
+    let never = spec.spot == SpotPolicy::Never;
+    said.into_iter().filter(|(_, said)| never && *said).map(|(key, _)| key).collect()
+}
+
 /// Refuses keys that are right by themselves and cannot be met together. A singleton may have several
 /// instances: the promise is about each of them.
 fn check_contradictions(
@@ -218,7 +243,7 @@ fn check_contradictions(
             );
         }
     }
-    for (key, message) in lost_promises(spec) {
+    for (key, message) in lost_promises(spec).into_iter().chain(without_spot(spec)) {
         error(key, message);
     }
     for neighbour in &spec.rules.neighbours {
@@ -236,6 +261,11 @@ fn check_contradictions(
             let (name, over) = (&neighbour.workload, both.over);
             error(key, format!("{name} is to be together and apart in one {over}: remove one"));
         }
+    }
+    for key in of_spot(spec) {
+        let message = "has no effect without spot machines: write Spot=allowed, or remove it";
+        let entry = file.last(SECTION, key);
+        found.warnings.on_key(entry.map(|entry| entry.line), SECTION, key, message);
     }
     if let Some(entry) = file.last(SECTION, "LatencyPrice").filter(|_| !near) {
         let message = "has no effect without a place: add one such as Near=Dublin";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kato_core::{
-    MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Resources, Timestamp,
+    MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Resources, Terms, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,10 @@ struct OfferFile {
     price_micros_per_hour: i64,
     priced_at_unix_ms: u64,
     source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interruption_percent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billed_s: Option<u32>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -160,6 +164,8 @@ impl Config {
                 price_micros_per_hour: offer.price_micros_per_hour.0,
                 priced_at_unix_ms: offer.priced_at.0,
                 source: offer.source.clone(),
+                interruption_percent: offer.terms.interruption_percent,
+                billed_s: offer.terms.billed_s,
             },
             resources: own.map(|own| ResourcesFile {
                 cpu_millis: own.cpu_millis,
@@ -213,6 +219,10 @@ impl Config {
                 price_micros_per_hour: MicroDollars(offer.price_micros_per_hour),
                 priced_at: Timestamp(offer.priced_at_unix_ms),
                 source: offer.source,
+                terms: Terms {
+                    interruption_percent: offer.interruption_percent,
+                    billed_s: offer.billed_s,
+                },
             }),
             resources,
             order: file.order.map(OrderId),
@@ -275,6 +285,7 @@ mod tests {
                     price_micros_per_hour: MicroDollars(107_000),
                     priced_at: Timestamp(1_795_354_948_000),
                     source: "a \"quoted\" source".to_owned(),
+                    terms: Terms { interruption_percent: Some(10), billed_s: Some(60) },
                 }),
                 resources,
                 order,

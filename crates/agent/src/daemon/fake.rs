@@ -137,6 +137,7 @@ fn machine() -> MachineSpec {
         arch: "x86_64".parse().unwrap(),
         capacity: resources,
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(1),
         priced_at: Timestamp(0),
         source: "a test".to_owned(),

@@ -49,6 +49,8 @@ impl Fields {
                 if rules.priority == 0 { String::new() } else { rules.priority.to_string() },
             )
             .with("Survives", plain(&rules.survive))
+            .with("On demand", on_demand(rules))
+            .with("Terms", terms(rules))
             .with("Prefers", plain_lines(&rules.preferences.join("\n")))
     }
 
@@ -285,6 +287,19 @@ fn moves(rules: &Rules) -> String {
     format!("for more than {} over {}", money(cost), units::age(stay))
 }
 
+/// `30% at least`.
+fn on_demand(rules: &Rules) -> String {
+    if rules.on_demand.is_empty() {
+        return String::new();
+    }
+    format!("{} at least", plain(&rules.on_demand))
+}
+
+/// The worst terms that would do, as those of an offer are shown.
+fn terms(rules: &Rules) -> String {
+    units::terms(rules.billed_s_max, rules.interruption_percent_max)
+}
+
 /// `disk=ssd, tier=gold`.
 pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
     let all = labels.iter().map(|(key, value)| plain(&format!("{key}={value}")));
@@ -298,7 +313,10 @@ pub(crate) fn machine(machine: &Machine, instances: &[Instance], now: Timestamp)
     let offer = machine.offer.as_ref();
     let bought = offer.map(|o| {
         let name = offer_name(Some(o));
-        format!("{} {} {name}, {}/h", o.provider, o.region, money(o.price_micros_per_hour))
+        let price = money(o.price_micros_per_hour);
+        let terms = units::terms(o.billed_s, o.interruption_percent);
+        let terms = if terms.is_empty() { terms } else { format!(", {terms}") };
+        format!("{} {} {name}, {price}/h{terms}", o.provider, o.region)
     });
     let fields = Fields::default()
         .with("Machine", paint(STRONG, &plain(&machine.id)))

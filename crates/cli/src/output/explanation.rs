@@ -7,6 +7,7 @@ use super::candidates::{
     candidate_latency, chosen_total, conflict, machine, name, offer_name, verdict,
 };
 use super::details::state;
+use super::lists::offer_terms;
 use super::plain;
 use super::style::{BAD, STRONG, paint};
 use super::table::Table;
@@ -158,6 +159,7 @@ fn prices(decision: &Decision, now: Timestamp) -> String {
             "WHOLE MACHINE $/H",
             quoted.iter().map(|(_, q)| Some(offer(q).price_micros_per_hour)),
         )
+        .left("TERMS", quoted.iter().map(|(_, q)| offer_terms(&offer(q)).into()))
         .right(
             "PRICE READ",
             quoted.iter().map(|(_, q)| since(offer(q).priced_at_unix_ms, now).into()),

@@ -237,9 +237,15 @@ pub(crate) fn offers(all: &[DatacenterOffer], now: Timestamp, wide: bool) -> Tab
     }
     table
         .left("GPUS", all.iter().map(|o| gpus(&offer(o))))
+        .left("TERMS", all.iter().map(|o| dash(&offer_terms(&offer(o)))))
         .left("PROVIDER", all.iter().map(|o| dash(&offer(o).provider)))
         .left("REGION", all.iter().map(|o| dash(&offer(o).region)))
         .left("FROM", all.iter().map(|o| dash(&offer(o).source)))
+}
+
+/// `by the minute, ≤10% taken back/month`.
+pub(crate) fn offer_terms(offer: &Offer) -> String {
+    super::units::terms(offer.billed_s, offer.interruption_percent)
 }
 
 /// `2 A100`.

@@ -24,6 +24,8 @@ pub(crate) fn offer(kind: &str, region: &str, market: Market, price: i64) -> Off
         priced_at_unix_ms: NOW - 3 * 86_400_000,
         source: "catalogue".to_owned(),
         gpu: String::new(),
+        interruption_percent: (market == Market::Spot).then_some(10),
+        billed_s: Some(60),
     }
 }
 

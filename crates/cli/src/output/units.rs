@@ -83,6 +83,18 @@ pub(crate) fn date(utc: OffsetDateTime) -> String {
     format!("{:04}-{:02}-{:02}", utc.year(), u8::from(utc.month()), utc.day())
 }
 
+/// What is paid whole, and how many such machines are taken back in a month: `by the minute, ≤10% taken back/month`.
+pub(crate) fn terms(billed_s: Option<u32>, interruption_percent: Option<u32>) -> String {
+    let billed = billed_s.map(|billed_s| match billed_s {
+        1 => "by the second".to_owned(),
+        60 => "by the minute".to_owned(),
+        3_600 => "by the hour".to_owned(),
+        other => format!("by {}", age(Duration::from_secs(other.into()))),
+    });
+    let taken = interruption_percent.map(|percent| format!("≤{percent}% taken back/month"));
+    billed.into_iter().chain(taken).collect::<Vec<_>>().join(", ")
+}
+
 /// Thousandths of a core: `2`, `500m`.
 pub(crate) fn cpu(millis: u64) -> String {
     if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{millis}m") }

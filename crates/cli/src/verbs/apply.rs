@@ -137,7 +137,9 @@ async fn dry_run(
 ) -> Result<ApplyResponse, ClientError> {
     let source = Some(apply_request::Source::Unit(unit));
     let request = ApplyRequest { source, dry_run: true, expected_revision };
-    client.read(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await).await
+    let call = client.read(async |calls| WorkloadsClient::new(calls).apply(request.clone()).await);
+    // A workload with all its rules is large.
+    Box::pin(call).await
 }
 
 async fn commit(client: &mut Client, plan: &Planned) -> Result<ApplyResponse, ClientError> {

@@ -174,5 +174,7 @@ async fn ask(
 ) -> Result<ApplyResponse, ClientError> {
     let source = Some(apply_request::Source::Unit(unit));
     let request = ApplyRequest { source, dry_run: true, expected_revision };
-    client.read(async |calls| WorkloadsClient::new(calls).plan(request.clone()).await).await
+    let call = client.read(async |calls| WorkloadsClient::new(calls).plan(request.clone()).await);
+    // A workload with all its rules is large.
+    Box::pin(call).await
 }

@@ -84,7 +84,11 @@ impl<'a> Sites<'a> {
             let Some(site) = self.site_of(&placement.cell) else { continue };
             let machine = placement.machine.as_ref().and_then(|id| self.state.machines.get(id));
             let offer = machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer);
-            *standings[site].copies.entry(offer.provider.clone()).or_default() += 1;
+            let copies = &mut standings[site].copies;
+            match copies.iter_mut().find(|(known, _)| Arc::ptr_eq(known, offer)) {
+                Some((_, copies)) => *copies += 1,
+                None => copies.push((Arc::clone(offer), 1)),
+            }
         }
         let own = self.state.instances_of(workload);
         for instance in own.filter(|instance| self.moving.contains(&instance.id)) {

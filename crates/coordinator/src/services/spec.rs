@@ -180,5 +180,11 @@ fn rule_options(rules: pb::Rules) -> Vec<(&'static str, String)> {
     if !rules.survive.is_empty() {
         options.push(("Survive", rules.survive));
     }
+    if !rules.on_demand.is_empty() {
+        options.push(("OnDemand", rules.on_demand));
+    }
+    let interruption = rules.interruption_percent_max;
+    options.extend(interruption.map(|most| ("MaxInterruption", format!("{most}%"))));
+    options.extend(rules.billed_s_max.map(|most| ("MaxBilling", format!("{most}s"))));
     options
 }

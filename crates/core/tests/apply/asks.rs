@@ -33,6 +33,7 @@ fn offer() -> Arc<Offer> {
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 8_192),
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(91_200),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

@@ -1,8 +1,10 @@
 //! What if the largest datacenter were lost: all that it has is placed anew on the others, with a reason for every cell.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 use kato_core::Timestamp;
-use kato_placement::{Ask, Problem, Standing, place};
+use kato_placement::{Ask, Problem, Site, Standing, place};
 
 use crate::figures::{Figures, count, float, goal, time};
 use crate::page::Page;
@@ -36,7 +38,7 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
     for instances in INSTANCES {
         let workloads = drawn::small(instances / COPIES as usize, 2 * COPIES)?;
         let ask = |workload| Ask {
-            standings: (0..sites.len()).map(|site| standing(site, lost)).collect(),
+            standings: (0..sites.len()).map(|site| standing(site, lost, &sites[site])).collect(),
             ..Ask::new(workload, COPIES)
         };
         let asks: Vec<Ask> = workloads.iter().map(ask).collect();
@@ -57,8 +59,8 @@ pub(crate) fn print(world: &World, page: &mut Page) -> Result<(), Failure> {
 }
 
 /// A workload's copies that stay: some in every fourth of the other datacenters.
-fn standing(site: usize, lost: usize) -> Standing {
+fn standing(site: usize, lost: usize, there: &Site) -> Standing {
     let stays = site != lost && site.is_multiple_of(4);
-    let copies = stays.then(|| ("ec2".parse().expect("it is a provider's name"), STAYING));
+    let copies = stays.then(|| (Arc::clone(&there.machines[0].offer), STAYING));
     Standing { copies: copies.into_iter().collect(), home: false, refused: false }
 }

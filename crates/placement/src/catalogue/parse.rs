@@ -6,13 +6,18 @@ use std::collections::BTreeMap;
 use csv::StringRecord;
 use kato_core::{
     Arch, GpuName, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources,
-    Timestamp,
+    Terms, Timestamp,
 };
 
 use super::{CatalogueError, Defaults, date};
 
 /// Bytes in a gibibyte.
 const GIB: f64 = 1_073_741_824.0;
+/// A month: nobody bills for longer at once.
+const BILLED_S_MAX: u32 = 31 * 24 * 3_600;
+/// What providers pay whole, in seconds, where no column says it: EC2 bills Linux machines by the second, a minute at least
+/// (its user guide, "On-Demand Instances"), Packet by the hour (its API's `billing_cycle`).
+const BILLED_S: [(&str, u32); 2] = [("ec2", 60), ("packet", 3_600)];
 /// The most processors or gibibytes that one machine may have: a number beyond it is a mistake.
 const SIZE_MAX: f64 = 10_000_000.0;
 
@@ -98,7 +103,11 @@ impl Sale {
     fn close(self, offers: &mut Vec<Offer>) {
         for (market, price) in MARKETS.into_iter().zip(self.prices) {
             if let Some(price_micros_per_hour) = price {
-                offers.push(Offer { market, price_micros_per_hour, ..self.what.clone() });
+                let mut offer = Offer { market, price_micros_per_hour, ..self.what.clone() };
+                if market == Market::OnDemand {
+                    offer.terms.interruption_percent = None;
+                }
+                offers.push(offer);
             }
         }
     }
@@ -130,6 +139,8 @@ struct Columns {
     spot_price: Option<usize>,
     priced_at: Option<usize>,
     source: Option<usize>,
+    interruption: Option<usize>,
+    billed: Option<usize>,
 }
 
 impl Columns {
@@ -161,6 +172,8 @@ impl Columns {
             spot_price: named("SpotPrice"),
             priced_at: named("PricedAt"),
             source: named("Source"),
+            interruption: named("InterruptionPercent"),
+            billed: named("BilledSeconds"),
         })
     }
 }
@@ -181,9 +194,11 @@ impl Row<'_> {
             None => regions.entry(region.to_owned()).or_insert(self.region(region)?).clone(),
         };
         let gpus = self.gpus()?;
+        let provider = self.provider()?;
         Ok(Offer {
             gpu: self.gpu()?.filter(|_| gpus > 0),
-            provider: self.provider()?,
+            terms: self.terms(&provider)?,
+            provider,
             region,
             kind: self.kind()?,
             market: Market::OnDemand,
@@ -206,7 +221,8 @@ impl Row<'_> {
         let needed = [columns.kind, columns.region, columns.cpus, columns.memory].map(Some);
         let others = [columns.provider, columns.arch, columns.priced_at, columns.source];
         let equipment = [columns.disk, columns.gpu, columns.gpus];
-        let mut all = needed.into_iter().chain(others).chain(equipment);
+        let terms = [columns.interruption, columns.billed];
+        let mut all = needed.into_iter().chain(others).chain(equipment).chain(terms);
         all.all(|column| self.text(column) == other.text(column))
     }
 
@@ -309,6 +325,29 @@ impl Row<'_> {
             let message = format!("\"{text}\" is not a date such as 2025-06-28");
             self.wrong("PricedAt", message)
         })
+    }
+
+    fn terms(&self, provider: &ProviderName) -> Result<Terms, CatalogueError> {
+        let known = BILLED_S.iter().find(|(name, _)| *name == provider.as_str());
+        let interruption_percent =
+            self.whole("InterruptionPercent", self.columns.interruption, 100)?;
+        let billed_s = self.whole("BilledSeconds", self.columns.billed, BILLED_S_MAX)?;
+        let billed_s = billed_s.or(known.map(|(_, billed_s)| *billed_s));
+        Ok(Terms { interruption_percent, billed_s })
+    }
+
+    /// A whole number from 1 to the most; none where the column is absent or empty.
+    fn whole(
+        &self,
+        column: &str,
+        index: Option<usize>,
+        most: u32,
+    ) -> Result<Option<u32>, CatalogueError> {
+        let Some(text) = self.text(index) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+        let wrong =
+            || self.wrong(column, format!("\"{text}\" is not a whole number from 1 to {most}"));
+        number.map(Some).ok_or_else(wrong)
     }
 
     fn source(&self) -> String {

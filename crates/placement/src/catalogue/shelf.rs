@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use kato_core::{Arch, Offer, Resources, SpotPolicy};
+use kato_core::{Arch, Offer, Resources, SpotPolicy, Terms};
 
 use super::{Wanted, prefer};
 
@@ -24,6 +24,8 @@ pub(super) struct Shelf {
     offers: Vec<Arc<Offer>>,
     /// By policy and processor, in the order of the constants above.
     tables: Vec<Table>,
+    /// The times that are paid whole, each once.
+    billed_s: Vec<u64>,
 }
 
 /// Answers for one policy and processor.
@@ -54,7 +56,9 @@ impl Shelf {
             .flat_map(|policy| ARCHES.iter().map(move |arch| (*policy, *arch)))
             .map(|(policy, arch)| Table::new(&offers, policy, arch, cells_max))
             .collect();
-        Self { offers, tables }
+        let billed_s =
+            distinct(offers.iter().filter_map(|offer| offer.terms.billed_s).map(u64::from));
+        Self { offers, tables, billed_s }
     }
 
     pub(super) fn offers(&self) -> impl Iterator<Item = &Arc<Offer>> {
@@ -62,16 +66,35 @@ impl Shelf {
     }
 
     pub(super) fn cheapest(&self, request: Resources, wanted: &Wanted) -> Option<&Arc<Offer>> {
+        let fits = |offer: &Offer| wanted.admits_to_buy(offer) && request.fits(offer.capacity);
+        if !self.billed_s.iter().all(|billed_s| wanted.stay_s.is_multiple_of(*billed_s)) {
+            return self.cheapest_over(wanted.stay_s, fits);
+        }
         // The tables know of processors and memory alone.
         let plain = request == request.plain() && wanted.gpus.is_empty();
-        if wanted.priced_since.is_some() || !plain {
-            let fits =
-                |offer: &&Arc<Offer>| wanted.admits_to_buy(offer) && request.fits(offer.capacity);
-            return self.offers.iter().find(fits);
+        if wanted.priced_since.is_some() || wanted.terms != Terms::default() || !plain {
+            return self.offers.iter().find(|offer| fits(offer));
         }
         let best = wanted.arches.iter().map(|arch| self.best(request, wanted.spot, *arch));
         // `NONE` lies past the end of every shelf.
         self.offers.get(best.min()? as usize)
+    }
+
+    /// The cheapest offer for a stay that may end before what is paid for.
+    fn cheapest_over(&self, stay_s: u64, fits: impl Fn(&Offer) -> bool) -> Option<&Arc<Offer>> {
+        let mut best: Option<(i64, &Arc<Offer>)> = None;
+        for offer in &self.offers {
+            let (price, known) = (offer.price_nanos_over(0), best.map(|(price, _)| price));
+            if known.is_some_and(|known| price >= known) {
+                // No stay makes those that follow cheaper than their price.
+                break;
+            }
+            let price = offer.price_nanos_over(stay_s);
+            if fits(offer) && known.is_none_or(|known| price < known) {
+                best = Some((price, offer));
+            }
+        }
+        best.map(|(_, offer)| offer)
     }
 
     /// Which offer is the cheapest for a request, in one of the tables; `NONE` where there is none.
@@ -154,6 +177,7 @@ mod tests {
             price_micros_per_hour: MicroDollars(micros),
             priced_at: Timestamp(0),
             source: String::new(),
+            terms: Terms::default(),
         })
     }
 

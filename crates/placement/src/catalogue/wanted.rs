@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kato_core::{Arch, GpuName, Market, Offer, ProviderName, SpotPolicy, Timestamp, WorkloadSpec};
+use kato_core::{
+    Arch, GpuName, Market, Offer, ProviderName, STAY_S_DEFAULT, SpotPolicy, Terms, Timestamp,
+    WorkloadSpec,
+};
 
 /// What a machine must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,10 @@ pub struct Wanted {
     pub gpus: Arc<BTreeSet<GpuName>>,
     /// Since when its price must have been read, if it is to be bought.
     pub priced_since: Option<Timestamp>,
+    /// The worst terms that would do.
+    pub terms: Terms,
+    /// How long it is needed, in seconds, for who is paid for more than that; 0: for ever.
+    pub stay_s: u64,
 }
 
 impl Wanted {
@@ -29,6 +36,8 @@ impl Wanted {
             providers: Arc::default(),
             gpus: Arc::default(),
             priced_since: None,
+            terms: Terms::default(),
+            stay_s: 0,
         }
     }
 
@@ -47,6 +56,8 @@ impl Wanted {
             providers: Arc::new(rules.providers.clone()),
             gpus: Arc::new(rules.gpus.clone()),
             priced_since: rules.price_age_s_max.map(since),
+            terms: rules.terms,
+            stay_s: rules.stay_s.unwrap_or(STAY_S_DEFAULT),
         }
     }
 
@@ -55,6 +66,7 @@ impl Wanted {
         self.admits_market(offer.market)
             && self.arches.contains(&offer.arch)
             && self.admits_provider(&offer.provider)
+            && offer.terms.are_within(self.terms, offer.market)
             && (self.gpus.is_empty()
                 || offer.gpu.as_ref().is_some_and(|gpu| self.gpus.contains(gpu)))
     }
@@ -104,8 +116,15 @@ impl Wanted {
             both.gpus = both_of(&self.gpus, &other.gpus)?;
         }
         both.priced_since = self.priced_since.max(other.priced_since);
+        both.terms = self.terms.and(other.terms);
+        both.stay_s = longer(self.stay_s, other.stay_s);
         (!both.arches.is_empty()).then_some(both)
     }
+}
+
+/// The longer of two stays, of which nothing is for ever.
+fn longer(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { 0 } else { a.max(b) }
 }
 
 /// What is in both sets, of which an empty one has everything; none where that is nothing.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use kato_core::{MicroDollars, Offer, Resources};
 
+use super::yard::fine;
 use super::{FINE, Item, share_of_price};
+use crate::catalogue::Wanted;
 use crate::place::SLOTS;
 
 /// A machine that runs, or that is bought.
@@ -23,12 +25,12 @@ pub(super) struct Bin {
 }
 
 impl Bin {
-    /// One that is bought, with nothing on it.
-    pub(super) fn bought(offer: &Arc<Offer>) -> Self {
+    /// One that is bought for what is wanted, with nothing on it.
+    pub(super) fn bought(offer: &Arc<Offer>, wanted: &Wanted) -> Self {
         Self {
             offer: Arc::clone(offer),
             machine: None,
-            price: offer.price_micros_per_hour.0.saturating_mul(FINE),
+            price: offer.price_nanos_over(wanted.stay_s),
             free: offer.capacity,
             slots: SLOTS,
             load: Vec::new(),
@@ -63,17 +65,16 @@ impl Bin {
         self.load.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    /// The part of the price of a machine that is bought for several, by their weights, rounded up.
-    pub(super) fn part_of_price(&self, weight: u64, whole: u64) -> i64 {
-        let price = u128::try_from(self.price).unwrap_or(0);
-        let part = (price * u128::from(weight)).div_ceil(u128::from(whole.max(1)));
-        i64::try_from(part).unwrap_or(i64::MAX)
-    }
-
-    /// The part of the price that falls to one request, with so much more on it than its load.
-    pub(super) fn part_for(&self, request: Resources, more: u64, items: &[Item]) -> MicroDollars {
+    /// The part of a price for all of it that falls to one request, with so much more on it than its load.
+    pub(super) fn part_for(
+        &self,
+        price: i64,
+        request: Resources,
+        more: u64,
+        items: &[Item],
+    ) -> MicroDollars {
         let whole = self.weight_of_load(items).saturating_add(more);
-        let fine = self.part_of_price(self.weight(request), whole);
+        let fine = part(price, self.weight(request), whole);
         MicroDollars(fine / FINE + i64::from(fine % FINE != 0))
     }
 
@@ -85,7 +86,7 @@ impl Bin {
         let whole = self.weight_of_load(items);
         self.load.iter().any(|(item, _)| {
             let item = &items[*item];
-            let part = || self.part_of_price(self.weight(item.request), whole);
+            let part = || part(fine(&self.offer), self.weight(item.request), whole);
             item.price_max.is_some_and(|max| part() > max.0.saturating_mul(FINE))
         })
     }
@@ -115,6 +116,13 @@ impl Bin {
     }
 }
 
+/// The part of a price that falls to one of several, by their weights, rounded up.
+fn part(price: i64, weight: u64, whole: u64) -> i64 {
+    let price = u128::try_from(price).unwrap_or(0);
+    let part = (price * u128::from(weight)).div_ceil(u128::from(whole.max(1)));
+    i64::try_from(part).unwrap_or(i64::MAX)
+}
+
 /// Whether copies of an item may run on a machine, whatever they cost there. One that is bought must be one that might be
 /// bought for the item alone.
 pub(super) fn may_run(item: &Item, bin: &Bin) -> bool {
@@ -129,7 +137,7 @@ pub(super) fn suits(item: &Item, bin: &Bin, items: &[Item]) -> bool {
             return share_of_price(item.request, &bin.offer) <= max;
         }
         let (own, others) = (bin.weight(item.request), bin.weight_of_load(items));
-        bin.part_of_price(own, own + others) <= max.0.saturating_mul(FINE)
+        part(fine(&bin.offer), own, own + others) <= max.0.saturating_mul(FINE)
     };
     may_run(item, bin) && item.price_max.is_none_or(affordable)
 }

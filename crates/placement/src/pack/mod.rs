@@ -15,9 +15,10 @@ mod sequence;
 mod spread;
 mod yard;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kato_core::{MicroDollars, Offer, ProviderName, RegionName, Resources};
+use kato_core::{Market, MicroDollars, Offer, ProviderName, RegionName, Resources};
 
 use crate::catalogue::{Catalogue, Wanted};
 use crate::place::{Room, Site};
@@ -65,7 +66,7 @@ pub struct Level {
     pub excess: Option<i64>,
 }
 
-/// Where machines may be used and bought: a cell, or what one provider has of it.
+/// Where machines may be used and bought: a cell, or a part of it: what one provider has there, or one market, or one pool.
 #[derive(Debug, Clone)]
 pub struct Stall<'a> {
     /// Its cell, by index: the stalls of one share what it may buy.
@@ -74,6 +75,34 @@ pub struct Stall<'a> {
     pub machines: Vec<(usize, &'a Room)>,
     /// What can be bought from.
     pub regions: Vec<&'a (ProviderName, RegionName)>,
+    /// Which of the offers of those.
+    pub sold: Sold,
+}
+
+/// Which of the offers of its regions are sold at a stall.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Sold {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of one market.
+    On(Market),
+    /// Spot machines of one kind.
+    Pool(String),
+    /// Spot machines of all kinds but these.
+    OtherPools(Arc<BTreeSet<String>>),
+}
+
+impl Sold {
+    fn has(&self, offer: &Offer) -> bool {
+        let is_spot = offer.market == Market::Spot;
+        match self {
+            Self::All => true,
+            Self::On(market) => offer.market == *market,
+            Self::Pool(kind) => is_spot && offer.kind == *kind,
+            Self::OtherPools(kinds) => is_spot && !kinds.contains(&offer.kind),
+        }
+    }
 }
 
 /// A problem of the packing.
@@ -91,7 +120,8 @@ impl<'a> Stalls<'a> {
         let mut stalls = Self { all: Vec::new(), buy_max: Vec::new() };
         for (cell, site) in sites.into_iter().enumerate() {
             let machines = site.machines.iter().enumerate().collect();
-            stalls.all.push(Stall { cell, machines, regions: site.regions.iter().collect() });
+            let regions = site.regions.iter().collect();
+            stalls.all.push(Stall { cell, machines, regions, sold: Sold::All });
             stalls.buy_max.push(site.machines_to_buy_max);
         }
         stalls

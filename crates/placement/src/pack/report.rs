@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kato_core::{MicroDollars, Offer, Resources, Timestamp};
 
 use super::bin::{Bin, may_run, suits};
-use super::yard::Yard;
+use super::yard::{Yard, fine};
 use super::{FINE, share_of_price};
 use crate::catalogue::Wanted;
 
@@ -58,9 +58,11 @@ impl Yard<'_> {
         let bins = self.layout.bins[stall].iter().filter(room);
         let there = bins.map(|bin| {
             let adds = MicroDollars(if bin.is_open() { 0 } else { bin.price / FINE });
-            let price = match bin.machine {
-                Some(_) => share_of_price(wanted.request, &bin.offer),
-                None => bin.part_for(wanted.request, bin.weight(wanted.request), self.items),
+            let more = bin.weight(wanted.request);
+            let price = if bin.machine.is_some() {
+                share_of_price(wanted.request, &bin.offer)
+            } else {
+                bin.part_for(fine(&bin.offer), wanted.request, more, self.items)
             };
             (!suits(wanted, bin, self.items), adds, price, bin)
         });
@@ -73,8 +75,9 @@ impl Yard<'_> {
             self.cheapest(stall, item, 1).filter(|_| self.may_buy(stall) > 0).map(|offer| {
                 let price = offer.price_micros_per_hour;
                 let dear = wanted.price_max.is_some_and(|max| price > max);
-                let machine = None;
-                (dear, Use { stall, machine, number: 0, offer, copies: 1, price, adds: price })
+                let (machine, adds) = (None, offer.price_nanos_over(wanted.wanted.stay_s) / FINE);
+                let adds = MicroDollars(adds);
+                (dear, Use { stall, machine, number: 0, offer, copies: 1, price, adds })
             });
         // The first of equals: what is there before what is bought.
         let both = there.into_iter().chain(bought);
@@ -119,12 +122,12 @@ impl Yard<'_> {
     /// A copy of an item on a machine that it is on.
     fn one_on<'b>(&'b self, stall: usize, bin: &'b Bin, item: usize) -> Use<'b> {
         let request = self.items[item].request;
-        let part = || bin.part_for(request, 0, self.items);
-        let (price, adds) = match (bin.machine, bin.price) {
-            (Some(_), 0) => (share_of_price(request, &bin.offer), MicroDollars::ZERO),
-            (Some(_), _) => (share_of_price(request, &bin.offer), part()),
-            (None, _) => (part(), part()),
+        let part = |price| bin.part_for(price, request, 0, self.items);
+        let price = match bin.machine {
+            Some(_) => share_of_price(request, &bin.offer),
+            None => part(fine(&bin.offer)),
         };
+        let adds = if bin.price == 0 { MicroDollars::ZERO } else { part(bin.price) };
         Use { stall, machine: bin.machine, number: 0, offer: &bin.offer, copies: 1, price, adds }
     }
 }

@@ -8,7 +8,9 @@ use kato_core::{Market, MicroDollars, Offer, Resources, SpotPolicy};
 
 use super::bin::{Bin, suits};
 use super::cover::{Cover, Idle, NEVER, Stock};
-use super::{CHUNK, CHUNK_OF_MANY, FINE, Item, MANY, Packed, Stall, Stalls, Used, share_of_price};
+use super::{
+    CHUNK, CHUNK_OF_MANY, FINE, Item, MANY, Packed, Sold, Stall, Stalls, Used, share_of_price,
+};
 use crate::catalogue::{Catalogue, Wanted};
 use crate::place::Room;
 
@@ -32,9 +34,9 @@ fn running(stall: &Stall) -> Vec<Bin> {
     bins
 }
 
-/// A machine's price in billionths of a dollar.
+/// A machine's price by the hour, in billionths of a dollar.
 pub(super) fn fine(offer: &Offer) -> i64 {
-    offer.price_micros_per_hour.0.saturating_mul(FINE)
+    offer.price_nanos_over(0)
 }
 
 /// How good a layout is: the least is the best.
@@ -114,8 +116,7 @@ impl<'a> Yard<'a> {
     /// What one copy of an item costs at the least on a machine of its own, for what it needs.
     pub(super) fn dearness(&self, item: usize) -> i64 {
         let at = self.items[item].at.iter().enumerate();
-        let costs =
-            at.filter_map(|(stall, at)| Some(fine(self.cheapest(stall, item, 1)?) + (*at)?));
+        let costs = at.filter_map(|(stall, at)| Some(self.price_of_one(stall, item, 1)? + (*at)?));
         let weight = i64::try_from(self.weight(item).max(1)).unwrap_or(i64::MAX);
         costs.min().unwrap_or(NEVER) / weight
     }
@@ -194,8 +195,10 @@ impl<'a> Yard<'a> {
     pub(super) fn buy_with(&mut self, stall: usize, market: Market, load: &[(usize, u32)]) {
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
         let wanted = self.wanted_by_all(market, load.iter().map(|(item, _)| *item));
-        let offer = wanted.and_then(|wanted| self.cheapest_for(stall, sizes.sum(), &wanted));
-        let mut bin = Bin::bought(offer.expect("a machine for this was found a moment ago"));
+        let wanted = wanted.expect("a machine for this was found a moment ago");
+        let offer = self.cheapest_for(stall, sizes.sum(), &wanted);
+        let offer = offer.expect("a machine for this was found a moment ago");
+        let mut bin = Bin::bought(offer, &wanted);
         for (item, copies) in load {
             bin.put(*item, self.items[*item].request, *copies);
         }
@@ -249,10 +252,11 @@ impl<'a> Yard<'a> {
         stock.buy_max = self.may_buy(stall);
         if stock.buy_max > 0 && stock.open < most {
             let price = |copies| {
-                let price = fine(self.cheapest(stall, item, copies)?);
+                let offer = self.cheapest(stall, item, copies)?;
                 let most = wanted.price_max.map(|max| max.0.saturating_mul(FINE));
-                let dear = most.is_some_and(|most| price > most.saturating_mul(copies.into()));
-                Some(if dear { NEVER } else { price })
+                let is_over = |most: i64| fine(offer) > most.saturating_mul(copies.into());
+                let price = offer.price_nanos_over(wanted.wanted.stay_s);
+                Some(if most.is_some_and(is_over) { NEVER } else { price })
             };
             // Who may not pay for a machine alone may for one that others are on, though there is room for them elsewhere.
             let sizes = if wanted.price_max.is_some() { most } else { most - stock.open };
@@ -270,6 +274,12 @@ impl<'a> Yard<'a> {
     ) -> Option<&'a Arc<Offer>> {
         let item = &self.items[item];
         self.cheapest_for(stall, item.request.times(copies), &item.wanted)
+    }
+
+    /// What that comes to, for as long as it is needed.
+    fn price_of_one(&self, stall: usize, item: usize, copies: u32) -> Option<i64> {
+        let offer = self.cheapest(stall, item, copies)?;
+        Some(offer.price_nanos_over(self.items[item].wanted.stay_s))
     }
 
     /// What a machine of a market must be for all of these items to run on it; none where nothing is.
@@ -293,9 +303,10 @@ impl<'a> Yard<'a> {
 
     /// Everything that is on sale at a stall.
     pub(super) fn on_sale(&self, stall: usize) -> impl Iterator<Item = &'a Arc<Offer>> {
-        let catalogue = self.catalogue;
-        let regions = self.stalls.all[stall].regions.iter();
-        regions.flat_map(move |(provider, region)| catalogue.offers(provider, region))
+        let (catalogue, stall) = (self.catalogue, &self.stalls.all[stall]);
+        let regions = stall.regions.iter();
+        let offers = regions.flat_map(move |(provider, region)| catalogue.offers(provider, region));
+        offers.filter(|offer| stall.sold.has(offer))
     }
 
     /// The cheapest machine on sale at a stall with so much room that is one of those that are wanted.
@@ -305,11 +316,29 @@ impl<'a> Yard<'a> {
         request: Resources,
         wanted: &Wanted,
     ) -> Option<&'a Arc<Offer>> {
-        let catalogue = self.catalogue;
-        let regions = self.stalls.all[stall].regions.iter();
-        let offers = regions
-            .filter_map(|(provider, region)| catalogue.cheapest(provider, region, request, wanted));
-        offers.min_by(|a, b| crate::catalogue::prefer(a, b))
+        let (catalogue, here) = (self.catalogue, &self.stalls.all[stall]);
+        let price = |offer: &Offer| offer.price_nanos_over(wanted.stay_s);
+        let better = |a: &&Arc<Offer>, b: &&Arc<Offer>| {
+            price(a).cmp(&price(b)).then_with(|| crate::catalogue::prefer(a, b))
+        };
+        let of_all = |wanted: &Wanted| {
+            let regions = here.regions.iter();
+            let offers = regions.filter_map(|(provider, region)| {
+                catalogue.cheapest(provider, region, request, wanted)
+            });
+            offers.min_by(better)
+        };
+        match &here.sold {
+            Sold::All => of_all(wanted),
+            Sold::On(market) if !wanted.admits_market(*market) => None,
+            Sold::On(market) => of_all(&wanted.on(*market)),
+            Sold::Pool(_) | Sold::OtherPools(_) => {
+                let fits = |offer: &&Arc<Offer>| {
+                    wanted.admits_to_buy(offer) && request.fits(offer.capacity)
+                };
+                self.on_sale(stall).filter(fits).min_by(better)
+            }
+        }
     }
 
     /// Puts copies of an item at a stall, on what its cover takes for so many.
@@ -321,7 +350,7 @@ impl<'a> Yard<'a> {
             let offer =
                 self.cheapest(stall, item, *size_bought).expect("it was on sale a moment ago");
             let here = left.min(*size_bought);
-            let mut bin = Bin::bought(offer);
+            let mut bin = Bin::bought(offer, &self.items[item].wanted);
             bin.put(item, request, here);
             left -= here;
             self.bins_mut(stall).push(bin);

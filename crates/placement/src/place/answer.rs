@@ -65,7 +65,7 @@ impl Seen<'_> {
     /// Why another machine is not bought, if the mesh's budget is why.
     fn over_mesh_budget(&self, quote: &Quote) -> Option<Refusal> {
         let (left, price) = (self.left?, quote.offer.price_micros_per_hour);
-        let is_over = quote.source == Source::Buy && quote.adds_micros_per_hour > left;
+        let is_over = quote.source == Source::Buy && quote.price_micros_per_hour > left;
         is_over.then_some(Refusal::MeshBudget {
             price_micros_per_hour: price,
             left_micros_per_hour: left,
@@ -77,7 +77,7 @@ impl Seen<'_> {
         let mut placements = Vec::new();
         for used in uses {
             let on = used.machine.map_or(Host::Bought(used.number), Host::Machine);
-            let (site, _) = self.split.owners[used.stall];
+            let site = self.split.owners[used.stall].site;
             let chosen = Chosen { site, on, quote: self.quote(used) };
             placements.extend(std::iter::repeat_n(chosen, used.copies as usize));
         }
@@ -115,12 +115,14 @@ impl Seen<'_> {
         }
         let ones = self.split.of(site).filter_map(|stall| self.packing.one_more(item, stall));
         let one = ones.min_by_key(|(dear, used)| {
-            (*dear, used.adds + self.split.preference(self.question.ask.workload, used.stall))
+            let is_full = self.packing.full_level(item, used.stall).is_some();
+            let preference = self.split.preference(self.question.ask.workload, used.stall);
+            (is_full, *dear, used.adds + preference)
         });
         let one = one.map(|(_, used)| used);
         let workload = self.question.ask.workload;
         let max = workload.price_micros_per_hour_max;
-        let refusal = assessed.refusal.clone().or_else(|| self.together(item, site));
+        let refusal = assessed.refusal.clone().or_else(|| self.together(item, site, one.as_ref()));
         let refusal = refusal.or_else(|| match (&one, max) {
             (None, _) => Some(self.why_none(item, site)),
             (Some(one), Some(max)) if one.price > max => Some(Refusal::TooExpensive {
@@ -134,18 +136,23 @@ impl Seen<'_> {
         (one.map(|one| self.quote(&one)), verdict)
     }
 
-    /// The limit on what is together that is reached wherever a copy might be in a cell.
-    fn together(&self, item: usize, site: usize) -> Option<Refusal> {
+    /// The limit on what is together that is reached where another copy would be in a cell, or wherever it might be.
+    fn together(&self, item: usize, site: usize, one: Option<&Use>) -> Option<Refusal> {
         let workload = self.question.ask.workload;
-        let mut refusal = None;
-        for stall in self.split.of(site) {
-            let level = self.packing.full_level(item, stall)?;
-            let rule = &workload.rules.spreads[level];
-            let name = self.split.name(rule.over, stall, self.sites);
-            let most = most_in(rule, &name, workload.count);
-            refusal = Some(Refusal::Spread { over: rule.over, most });
-        }
-        refusal
+        let mut stalls = match one {
+            Some(one) => one.stall..one.stall + 1,
+            None => self.split.of(site),
+        };
+        let last = stalls
+            .try_fold(None, |_, stall| Some(Some((stall, self.packing.full_level(item, stall)?))));
+        let (stall, level) = last??;
+        let Some(rule) = workload.rules.spreads.get(level) else {
+            let spot_max = workload.rules.on_spot_max(workload.count);
+            return Some(Refusal::OnDemand { spot_max });
+        };
+        let name = self.split.name(rule.over, stall, self.sites);
+        let most = most_in(rule, &name, workload.count);
+        Some(Refusal::Spread { over: rule.over, most })
     }
 
     /// Why no machine of a cell takes another copy at any price.
@@ -170,11 +177,12 @@ impl Seen<'_> {
             arches: workload.rules.arches.clone(),
             providers: workload.rules.providers.clone(),
             gpus: workload.rules.gpus.clone(),
+            terms: workload.rules.terms,
         }
     }
 
     fn quote(&self, used: &Use) -> Quote {
-        let (site, _) = self.split.owners[used.stall];
+        let site = self.split.owners[used.stall].site;
         let assessed = &self.question.assessed[site];
         let preference =
             assessed.preference + self.split.preference(self.question.ask.workload, used.stall);

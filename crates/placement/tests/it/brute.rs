@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kato_core::{
-    Level, MicroDollars, Offer, Preferred, ProviderName, Resources, Spread, Timestamp, WorkloadSpec,
+    Arch, Level, Market, MicroDollars, Offer, Preferred, ProviderName, Resources, SpotPolicy,
+    Spread, Timestamp, WorkloadSpec,
 };
 use kato_placement::{Site, Standing, latency::estimate_us};
 
@@ -25,7 +26,7 @@ struct Machine {
     free: Resources,
     adds: MicroDollars,
     share: MicroDollars,
-    provider: ProviderName,
+    offer: Arc<Offer>,
 }
 
 /// A site while copies are put on it.
@@ -45,7 +46,7 @@ pub(crate) fn best(case: &Case, copies: u32) -> (u32, MicroDollars) {
             free: m.free,
             adds: m.adds,
             share: share(request, &m.offer),
-            provider: m.offer.provider.clone(),
+            offer: Arc::clone(&m.offer),
         });
         Yard { machines: machines.collect(), bought: Vec::new() }
     };
@@ -57,8 +58,8 @@ pub(crate) fn best(case: &Case, copies: u32) -> (u32, MicroDollars) {
         .expect("nothing can always be placed")
 }
 
-/// Copies by site and provider.
-type Placed = Vec<(usize, ProviderName)>;
+/// Copies by site and by what they are on.
+type Placed = Vec<(usize, Arc<Offer>)>;
 
 /// The least that so many copies add, beside those that are placed.
 fn explore(
@@ -85,9 +86,9 @@ fn explore(
         if !allowed(case.workload, site, &case.standings[index]) {
             continue;
         }
-        for (yard, adds, provider) in changes(case, site, &yards[index]) {
-            let missed = preference(case.workload, site, &provider);
-            placed.push((index, provider));
+        for (yard, adds, offer) in changes(case, site, &yards[index]) {
+            let missed = preference(case.workload, site, &offer.provider);
+            placed.push((index, offer));
             if within_limits(case, placed) {
                 let before = std::mem::replace(&mut yards[index], yard);
                 let rest = explore(case, yards, placed, left - 1);
@@ -108,19 +109,25 @@ fn explore(
 pub(crate) fn counts(case: &Case, rule: &Spread, placed: &Placed) -> BTreeMap<String, u32> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for (index, standing) in case.standings.iter().take(case.sites.len()).enumerate() {
-        for (provider, copies) in &standing.copies {
-            *counts.entry(together(rule.over, &case.sites[index], provider)).or_default() += copies;
+        for (offer, copies) in &standing.copies {
+            *counts.entry(together(rule.over, &case.sites[index], offer)).or_default() += copies;
         }
     }
-    for (index, provider) in placed {
-        *counts.entry(together(rule.over, &case.sites[*index], provider)).or_default() += 1;
+    for (index, offer) in placed {
+        *counts.entry(together(rule.over, &case.sites[*index], offer)).or_default() += 1;
+    }
+    if rule.over == Level::Pool {
+        // What is on demand is together with nothing.
+        counts.remove("");
     }
     counts
 }
 
-fn together(over: Level, site: &Site, provider: &ProviderName) -> String {
+fn together(over: Level, site: &Site, offer: &Offer) -> String {
     match over {
-        Level::Provider => provider.to_string(),
+        Level::Provider => offer.provider.to_string(),
+        Level::Pool if offer.market == Market::OnDemand => String::new(),
+        Level::Pool => format!("{} {}", offer.kind, offer.region),
         Level::Datacenter => site.datacenter.to_string(),
         Level::Zone => {
             format!("{}.{}", site.zone.clone().unwrap_or_default(), site.datacenter)
@@ -131,12 +138,21 @@ fn together(over: Level, site: &Site, provider: &ProviderName) -> String {
 
 /// Whether every group that got a copy has no more than it may.
 pub(crate) fn within_limits(case: &Case, placed: &Placed) -> bool {
-    let rules = &case.workload.rules.spreads;
-    rules.iter().filter(|rule| rule.excess_micros_per_hour.is_none()).all(|rule| {
+    let rules = &case.workload.rules;
+    let staying = case.standings.iter().take(case.sites.len()).flat_map(|there| &there.copies);
+    let all = staying.map(|(offer, copies)| (offer, *copies));
+    let all = all.chain(placed.iter().map(|(_, offer)| (offer, 1)));
+    let spot: u32 = all.filter(|(offer, _)| offer.market == Market::Spot).map(|(_, n)| n).sum();
+    let more = placed.iter().any(|(_, offer)| offer.market == Market::Spot);
+    if rules.on_demand_min.is_some() && more && spot > rules.on_spot_max(case.workload.count) {
+        return false;
+    }
+    rules.spreads.iter().filter(|rule| rule.excess_micros_per_hour.is_none()).all(|rule| {
         let counts = counts(case, rule, placed);
-        placed.iter().all(|(index, provider)| {
-            let name = together(rule.over, &case.sites[*index], provider);
-            counts[&name] <= rule.most_in(&name, case.workload.count)
+        placed.iter().all(|(index, offer)| {
+            let name = together(rule.over, &case.sites[*index], offer);
+            let most = rule.most_in(&name, case.workload.count);
+            counts.get(&name).is_none_or(|count| *count <= most)
         })
     })
 }
@@ -156,8 +172,8 @@ pub(crate) fn excess(case: &Case, placed: &Placed) -> MicroDollars {
     MicroDollars(sum)
 }
 
-/// Every way to put one more copy on a site, what it adds, and whose machine it is.
-fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, ProviderName)> {
+/// Every way to put one more copy on a site, what it adds, and what it is on.
+fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, Arc<Offer>)> {
     let request = case.workload.request;
     let mut all = Vec::new();
     for (which, machine) in yard.machines.iter().enumerate() {
@@ -166,7 +182,7 @@ fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, Pr
             let mut next = yard.clone();
             next.machines[which].free = machine.free - request;
             next.machines[which].adds = MicroDollars::ZERO;
-            all.push((next, machine.adds, machine.provider.clone()));
+            all.push((next, machine.adds, Arc::clone(&machine.offer)));
         }
     }
     for (which, (free, offer, _)) in yard.bought.iter().enumerate() {
@@ -174,7 +190,7 @@ fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, Pr
             let mut next = yard.clone();
             next.bought[which].0 = *free - request;
             next.bought[which].2 += 1;
-            all.push((next, MicroDollars::ZERO, offer.provider.clone()));
+            all.push((next, MicroDollars::ZERO, Arc::clone(offer)));
         }
     }
     if yard.bought.len() < site.machines_to_buy_max as usize {
@@ -186,10 +202,18 @@ fn changes(case: &Case, site: &Site, yard: &Yard) -> Vec<(Yard, MicroDollars, Pr
         for offer in case.offers.iter().filter(sold) {
             let mut next = yard.clone();
             next.bought.push((offer.capacity - request, Arc::clone(offer), 1));
-            all.push((next, offer.price_micros_per_hour, offer.provider.clone()));
+            all.push((next, price_over(case.workload, offer), Arc::clone(offer)));
         }
     }
     all
+}
+
+/// What a machine comes to by the hour of a stay, of which the last that is begun is paid whole.
+pub(crate) fn price_over(workload: &WorkloadSpec, offer: &Offer) -> MicroDollars {
+    let stay_s = i64::try_from(workload.rules.stay_s.unwrap_or(86_400)).unwrap();
+    let billed_s = i64::from(offer.terms.billed_s.unwrap_or(1));
+    let paid_s = (stay_s + billed_s - 1) / billed_s * billed_s;
+    MicroDollars(offer.price_micros_per_hour.0 * paid_s / stay_s)
 }
 
 pub(crate) fn allowed(workload: &WorkloadSpec, site: &Site, standing: &Standing) -> bool {
@@ -224,7 +248,6 @@ fn is_near(workload: &WorkloadSpec, site: &Site) -> bool {
 
 /// Whether a workload may run on a machine that runs already.
 pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
-    use kato_core::{Arch, Market, SpotPolicy};
     let rules = &workload.rules;
     let market = match workload.spot {
         SpotPolicy::Allowed => true,
@@ -235,7 +258,14 @@ pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
     let arch = plain || rules.arches.contains(&offer.arch);
     let gpu =
         rules.gpus.is_empty() || offer.gpu.as_ref().is_some_and(|gpu| rules.gpus.contains(gpu));
+    let within = |of: Option<u32>, most: Option<u32>| {
+        most.is_none_or(|most| of.is_some_and(|of| of <= most))
+    };
+    let stays = offer.market == Market::OnDemand
+        || within(offer.terms.interruption_percent, rules.terms.interruption_percent);
     market
+        && stays
+        && within(offer.terms.billed_s, rules.terms.billed_s)
         && arch
         && gpu
         && (rules.providers.is_empty() || rules.providers.contains(&offer.provider))

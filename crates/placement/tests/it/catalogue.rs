@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kato_core::{Arch, Offer, Resources, SpotPolicy, Timestamp};
+use kato_core::{Arch, Market, Offer, Resources, SpotPolicy, Terms, Timestamp};
 use kato_placement::catalogue::{Defaults, Wanted};
 use kato_placement::{Catalogue, regions};
 
@@ -65,6 +65,58 @@ fn the_builtin_catalogue_reads_and_its_regions_have_places() {
     assert_eq!(cheapest("eu-west-1", never, Arch::X86_64).as_deref(), Some("t3.medium"));
     assert_eq!(cheapest("eu-west-1", never, Arch::Arm64).as_deref(), Some("t4g.medium"));
     assert_eq!(cheapest("mars-1", never, Arch::X86_64), None);
+}
+
+/// Spot rows say how often machines are taken back, and rows say what is paid whole, or their provider does.
+#[test]
+fn terms_are_read_and_known_of_providers() {
+    let defaults = Defaults {
+        provider: "ec2".parse().unwrap(),
+        priced_at: Timestamp(0),
+        source: String::new(),
+    };
+    let text = "InstanceType,vCPUs,MemoryGiB,Price,SpotPrice,Region,Provider,InterruptionPercent,BilledSeconds\n\
+        a,2,4,0.04,0.01,dub,,10,\nb,2,4,0.04,,dub,packet,,\nc,2,4,0.04,,dub,other,,\nd,2,4,0.04,,dub,other,,86400\n";
+    let catalogue = Catalogue::parse_csv(text, &defaults).unwrap();
+    let told = |offer: &Arc<Offer>| {
+        let Terms { interruption_percent, billed_s } = offer.terms;
+        (offer.kind.clone(), offer.market, interruption_percent, billed_s)
+    };
+    let mut all: Vec<_> = catalogue.all_offers().map(told).collect();
+    all.sort();
+    let expected = [
+        ("a", Market::OnDemand, None, Some(60)),
+        ("a", Market::Spot, Some(10), Some(60)),
+        ("b", Market::OnDemand, None, Some(3_600)),
+        ("c", Market::OnDemand, None, None),
+        ("d", Market::OnDemand, None, Some(86_400)),
+    ];
+    assert_eq!(all, expected.map(|(kind, m, i, b)| (kind.to_owned(), m, i, b)));
+    for (row, column) in [
+        ("a,2,4,0.04,0.01,dub,,0,\n", "InterruptionPercent"),
+        ("a,2,4,0.04,0.01,dub,,101,\n", "InterruptionPercent"),
+        ("a,2,4,0.04,0.01,dub,,<5%,\n", "InterruptionPercent"),
+        ("a,2,4,0.04,0.01,dub,,,0\n", "BilledSeconds"),
+        ("a,2,4,0.04,0.01,dub,,,hour\n", "BilledSeconds"),
+    ] {
+        let header = text.lines().next().unwrap();
+        let error = Catalogue::parse_csv(&format!("{header}\n{row}"), &defaults).unwrap_err();
+        assert_eq!((error.line, error.column.as_str()), (2, column), "{row}");
+        assert!(error.message.contains("a whole number from 1 to"), "{error}");
+    }
+}
+
+/// The Spot Advisor's classes: whoever asks for the best one gets something, and not everything.
+#[test]
+fn the_builtin_catalogue_knows_what_is_taken_back() {
+    let catalogue = Catalogue::builtin();
+    let spot = catalogue.all_offers().filter(|offer| offer.market == Market::Spot);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        spot.partition(|offer| offer.terms.interruption_percent.is_some());
+    assert!(known.len() > 400 && unknown.is_empty(), "{} {}", known.len(), unknown.len());
+    let best = known.iter().filter(|offer| offer.terms.interruption_percent == Some(5)).count();
+    assert!((50..200).contains(&best), "{best}");
+    assert!(catalogue.all_offers().all(|offer| offer.terms.billed_s.is_some()));
 }
 
 #[test]

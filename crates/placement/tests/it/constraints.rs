@@ -1,8 +1,10 @@
 //! Each hard constraint by itself, the objective, and what a decision tells about its candidates.
 
+use std::sync::Arc;
+
 use kato_core::{
-    Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Neighbour, Preference, Preferred,
-    Refusal, Resources, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
+    Arch, COUNT_MAX, Instead, Level, Market, MicroDollars, Most, Neighbour, Offer, Preference,
+    Preferred, Refusal, Resources, SpotPolicy, Spread, Terms, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Host, Problem, Room, Site, Standing, place};
 
@@ -33,11 +35,17 @@ pub(crate) fn verdict(solution: &Answer, name: &str) -> Verdict {
 
 /// So many copies that stay.
 fn there(copies: u32) -> Standing {
-    Standing { copies: [("ec2".parse().unwrap(), copies)].into(), ..Standing::default() }
+    on(offer("dub", "small", 40_000, Market::OnDemand), copies)
+}
+
+/// So many copies that stay on machines of this kind.
+fn on(offer: Offer, copies: u32) -> Standing {
+    Standing { copies: vec![(Arc::new(offer), copies)], ..Standing::default() }
 }
 
 fn no_offer(request: Resources, spot: SpotPolicy) -> Refusal {
-    Refusal::NoOffer { request, spot, arches: [].into(), providers: [].into(), gpus: [].into() }
+    let (arches, providers, gpus, terms) = Default::default();
+    Refusal::NoOffer { request, spot, arches, providers, gpus, terms }
 }
 
 /// What changes a workload and a site so that one constraint removes the site.
@@ -195,6 +203,7 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
                 arches: [].into(),
                 providers: ["packet".parse().unwrap()].into(),
                 gpus: [].into(),
+                terms: Terms::default(),
             },
         ),
         (
@@ -208,6 +217,7 @@ fn a_datacenter_is_refused_for_what_the_rules_say_of_machines_and_of_what_is_tog
                 arches: [Arch::Arm64].into(),
                 providers: [].into(),
                 gpus: [].into(),
+                terms: Terms::default(),
             },
         ),
         (

@@ -16,3 +16,4 @@ mod packing;
 mod properties;
 mod ranking;
 mod support;
+mod terms;

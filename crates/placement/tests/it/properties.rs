@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use kato_core::{
     Arch, Candidate, Level, Market, MicroDollars, Most, Offer, Preference, Preferred, ProviderName,
-    RegionName, Resources, Rules, Source, SpotPolicy, Spread, Timestamp, Verdict, WorkloadSpec,
+    RegionName, Resources, Rules, Source, SpotPolicy, Spread, Terms, Timestamp, Verdict,
+    WorkloadSpec,
 };
 use kato_placement::{
     Answer, Ask, Catalogue, Chosen, Host, Problem, Room, Site, Solution, Standing, place,
@@ -28,13 +29,19 @@ fn any_provider() -> impl Strategy<Value = ProviderName> {
 fn any_offer() -> impl Strategy<Value = Offer> {
     let size = (1u64..=4, 1u64..=4, prop_oneof![4 => Just(0u64), 1 => 1u64..=2], 0u64..=2);
     let what = (0..NAMES.len(), "[mt]", any::<bool>(), prop::bool::weighted(0.8));
-    let said = (any_provider(), 0u64..=3);
+    let terms = (
+        prop::option::weighted(0.8, prop::sample::select(vec![5u32, 20])),
+        prop::option::weighted(0.8, prop::sample::select(vec![60u32, 3_600])),
+    )
+        .prop_map(|(interruption_percent, billed_s)| Terms { interruption_percent, billed_s });
+    let said = (any_provider(), 0u64..=3, terms);
     (what, size, 1i64..=60, said).prop_map(
-        |(what, (cpu, gib, gpus, disk), price, (provider, day))| {
+        |(what, (cpu, gib, gpus, disk), price, (provider, day, terms))| {
             let (region, kind, spot, x86) = what;
             let market = if spot { Market::Spot } else { Market::OnDemand };
             Offer {
                 provider,
+                terms,
                 priced_at: Timestamp(day * 86_400_000),
                 arch: if x86 { Arch::X86_64 } else { Arch::Arm64 },
                 capacity: Resources {
@@ -107,7 +114,7 @@ fn any_region() -> impl Strategy<Value = RegionName> {
 /// Limits on what is together; those of providers are not within those of places, nor the other way round.
 fn any_spreads(providers: bool) -> impl Strategy<Value = Vec<Spread>> {
     let mut levels = vec![Level::Datacenter, Level::Zone, Level::Cell];
-    levels.extend(providers.then_some(Level::Provider));
+    levels.extend(providers.then_some([Level::Provider, Level::Pool]).into_iter().flatten());
     let most = prop_oneof![
         (1u32..=3).prop_map(Most::Copies),
         prop::sample::select(vec![Most::Percent(34), Most::Percent(50)]),
@@ -146,12 +153,17 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
         (prop::bool::weighted(0.2), prop::option::weighted(0.1, Just("L4"))),
         prop::option::weighted(0.3, prop::sample::select(vec![30u32, 50, 95])),
         (prop::option::weighted(0.3, 0u64..=2), total),
-        any_spreads(providers),
-        prop::collection::vec(preference, 0..=2),
+        (any_spreads(providers), any_on_demand(providers)),
+        (prop::collection::vec(preference, 0..=2), any_wanted_terms()),
     )
         .prop_map(
-            |(sets, (labelled, gpu), latency_percentile, (days, total), spreads, preferences)| {
+            |(sets, (labelled, gpu), latency_percentile, (days, total), spreads, others)| {
+                let (spreads, on_demand_min) = spreads;
+                let (preferences, (terms, stay_s)) = others;
                 Rules {
+                    on_demand_min,
+                    terms,
+                    stay_s,
                     arches: sets.0.into_iter().collect(),
                     providers: sets.1.into_iter().map(|name| name.parse().unwrap()).collect(),
                     countries: sets.2.into_iter().map(|name| name.parse().unwrap()).collect(),
@@ -171,6 +183,22 @@ fn any_rules(providers: bool) -> impl Strategy<Value = Rules> {
                 }
             },
         )
+}
+
+/// How many copies are on demand at least: not within other limits either.
+fn any_on_demand(crossing: bool) -> impl Strategy<Value = Option<Most>> {
+    let most = prop::sample::select(vec![Most::Copies(1), Most::Percent(50)]);
+    prop::option::weighted(0.3, most).prop_map(move |most| most.filter(|_| crossing))
+}
+
+/// The worst terms that would do, and a stay that may be shorter than what is paid whole. An hour over any of these is a whole
+/// number of micro-dollars.
+fn any_wanted_terms() -> impl Strategy<Value = (Terms, Option<u64>)> {
+    let limit = |most: u32| prop::option::weighted(0.1, Just(most));
+    let stay = prop::option::weighted(0.4, prop::sample::select(vec![1_800u64, 2_400, 3_600]));
+    (limit(5), limit(60), stay).prop_map(|(interruption_percent, billed_s, stay)| {
+        (Terms { interruption_percent, billed_s }, stay)
+    })
 }
 
 fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
@@ -213,8 +241,8 @@ fn any_workload(providers: bool) -> impl Strategy<Value = WorkloadSpec> {
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
-    (any_provider(), 0u32..=1, prop::bool::weighted(0.1)).prop_map(|(provider, copies, refused)| {
-        let copies = [(provider, copies)].into();
+    (any_offer(), 0u32..=1, prop::bool::weighted(0.1)).prop_map(|(offer, copies, refused)| {
+        let copies = vec![(Arc::new(offer), copies)];
         Standing { copies, home: false, refused }
     })
 }
@@ -305,6 +333,11 @@ fn told(input: &Input, solution: &Solution) -> Vec<String> {
     told
 }
 
+/// Where a copy is, and on what.
+fn of(chosen: &Chosen) -> (usize, Arc<Offer>) {
+    (chosen.site, Arc::clone(&chosen.quote.offer))
+}
+
 /// What is on each machine: how much, what it is, and what the copies add.
 type Loads = BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64)>;
 
@@ -339,8 +372,7 @@ fn check_constraints(input: &Input, solution: &Solution) {
         let paid: MicroDollars =
             answer.placements.iter().map(|chosen| chosen.quote.price_micros_per_hour).sum();
         assert!(workload.rules.total_micros_per_hour_max.is_none_or(|most| paid <= most));
-        let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
-        let placed = answer.placements.iter().map(provider).collect();
+        let placed = answer.placements.iter().map(of).collect();
         let (sites, offers) = (&input.sites, &[]);
         let case = brute::Case { workload, sites, standings, offers, budget: None, now: NOW };
         assert!(brute::within_limits(&case, &placed), "{placed:?}");
@@ -373,8 +405,9 @@ fn check_constraints(input: &Input, solution: &Solution) {
             }
         };
         assert!(load.fits(free), "{load} on {free}");
-        // What the copies add is what the machine costs, rounded up for each of them.
-        assert!((price.0..=price.0 + 12).contains(adds), "{adds} of {price}");
+        // What the copies add is what the machine costs, rounded up for each of them; twice that for half a billed hour.
+        let whole = if matches!(host, Host::Bought(_)) { 2 } else { 1 };
+        assert!((price.0..=whole * price.0 + 12).contains(adds), "{adds} of {price}");
     }
     check_purchases(input, &loads);
 }
@@ -398,7 +431,7 @@ fn cost(input: &Input, answer: &Answer) -> MicroDollars {
     for chosen in &answer.placements {
         let adds = match chosen.on {
             Host::Machine(machine) => input.sites[chosen.site].machines[machine].adds,
-            Host::Bought(_) => chosen.quote.offer.price_micros_per_hour,
+            Host::Bought(_) => brute::price_over(&input.workloads[0].0, &chosen.quote.offer),
         };
         hosts.insert((chosen.site, chosen.on), adds);
         latency = latency
@@ -424,19 +457,29 @@ proptest! {
 
     #[test]
     fn no_assignment_is_cheaper(input in any_input(1, false)) {
-        let input = Input { budget: None, ..input };
-        let solution = input.solve();
-        let (workload, copies, standings) = &input.workloads[0];
-        let offers = cheapest_zone(&input.offers);
-        let sites = &input.sites;
-        let case =
-            brute::Case { workload, sites, standings, offers: &offers, budget: None, now: NOW };
-        let answer = &solution.answers[0];
-        let placed = copies - answer.unplaced;
-        let provider = |chosen: &Chosen| (chosen.site, chosen.quote.offer.provider.clone());
-        let together = answer.placements.iter().map(provider).collect();
-        let sum = cost(&input, answer) + brute::excess(&case, &together);
-        prop_assert_eq!((placed, sum), brute::best(&case, *copies));
+        check_optimum(&Input { budget: None, ..input })?;
+    }
+
+    #[test]
+    fn part_on_demand_and_part_in_each_pool_is_the_cheapest_too(
+        input in any_input(1, false),
+        (least, most) in (0u32..=4, 1u32..=2),
+        pools in any::<bool>(),
+    ) {
+        let mut input = Input { budget: None, ..input };
+        // Parts of a cell share how many machines it may buy: here each may buy all.
+        input.sites.iter_mut().for_each(|site| site.machines_to_buy_max = 4);
+        let (workload, copies, _) = &mut input.workloads[0];
+        workload.rules.spreads.clear();
+        if pools {
+            let most = Some(Most::Copies(most));
+            workload.rules.spreads.push(Spread { most, ..Spread::one_in_each(Level::Pool) });
+        } else {
+            workload.rules.on_demand_min = Some(Most::Copies(least));
+        }
+        workload.spot = SpotPolicy::Allowed;
+        *copies = (*copies).min(3);
+        check_optimum(&input)?;
     }
 
     #[test]
@@ -448,6 +491,21 @@ proptest! {
         let placed = copies - input.solve().answers[0].unplaced;
         prop_assert_eq!(placed, brute::best(&case, *copies).0);
     }
+}
+
+/// No assignment of the first workload places more, or as many for less.
+fn check_optimum(input: &Input) -> Result<(), TestCaseError> {
+    let solution = input.solve();
+    let (workload, copies, standings) = &input.workloads[0];
+    let offers = cheapest_zone(&input.offers);
+    let sites = &input.sites;
+    let case = brute::Case { workload, sites, standings, offers: &offers, budget: None, now: NOW };
+    let answer = &solution.answers[0];
+    let placed = copies - answer.unplaced;
+    let together = answer.placements.iter().map(of).collect();
+    let sum = cost(input, answer) + brute::excess(&case, &together);
+    prop_assert_eq!((placed, sum), brute::best(&case, *copies));
+    Ok(())
 }
 
 /// One offer of each region, kind and market, as a catalogue keeps it.

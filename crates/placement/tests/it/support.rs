@@ -52,6 +52,7 @@ pub(crate) fn offer(region: &str, kind: &str, micros: i64, market: Market) -> Of
         arch: Arch::X86_64,
         capacity: Resources::new(2_000, 4_096),
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(micros),
         priced_at: Timestamp(0),
         source: "test".to_owned(),

@@ -8,6 +8,7 @@ use kato_core::{
 
 use super::names::enumerated;
 use super::rules;
+use super::topology::terms;
 use crate::store_v1 as pb;
 use crate::{Field, InvalidMessage};
 
@@ -135,13 +136,17 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::Spread { over, most } => {
                 Stored::Spread(pb::SpreadTaken { over: pb::Level::from(*over).into(), most: *most })
             }
-            Refusal::NoOffer { request, spot, arches, providers, gpus } => {
+            Refusal::OnDemand { spot_max } => {
+                Stored::OnDemand(pb::OnDemand { spot_max: *spot_max })
+            }
+            Refusal::NoOffer { request, spot, arches, providers, gpus, terms: worst } => {
                 Stored::NoOffer(pb::NoOffer {
                     request: Some((*request).into()),
                     spot: pb::SpotPolicy::from(*spot).into(),
                     arches: arches.iter().map(|arch| pb::Arch::from(*arch).into()).collect(),
                     providers: providers.iter().map(ToString::to_string).collect(),
                     gpus: gpus.iter().map(ToString::to_string).collect(),
+                    terms: terms(*worst),
                 })
             }
             Refusal::Neighbour { workload, over, together } => Stored::Neighbour(pb::Neighbour {
@@ -209,7 +214,9 @@ impl TryFrom<pb::Refusal> for Refusal {
                 arches: rules::arches(&none.arches)?,
                 providers: rules::parsed(&none.providers, "refusal.providers")?,
                 gpus: rules::parsed(&none.gpus, "refusal.gpus")?,
+                terms: none.terms.map(Into::into).unwrap_or_default(),
             },
+            Stored::OnDemand(pb::OnDemand { spot_max }) => Self::OnDemand { spot_max },
             Stored::Neighbour(stored) => {
                 let Neighbour { workload, over, together } = stored.try_into()?;
                 Self::Neighbour { workload, over, together }

@@ -36,7 +36,7 @@ numbers! {
     Arch <-> Arch, "arch" { X86_64 = X8664, Arm64 = Arm64 }
     SpotPolicy <-> SpotPolicy, "spot" { Allowed = Allowed, Required = Required, Never = Never }
     FailureDomain <-> FailureDomain, "failure domain" { Provider = Provider, Region = Region, Datacenter = Datacenter }
-    Level <-> Level, "level" { Provider = Provider, Datacenter = Datacenter, Zone = Zone, Cell = Cell }
+    Level <-> Level, "level" { Provider = Provider, Datacenter = Datacenter, Zone = Zone, Cell = Cell, Pool = Pool }
     Failover <-> Failover, "failover" { Auto = Auto, Never = Never }
     Source <-> Source, "source" { Running = Running, Shared = Shared, Buy = Buy }
 }

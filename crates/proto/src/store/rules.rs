@@ -5,6 +5,7 @@ use kato_core::{
 };
 
 use super::names::enumerated;
+use super::topology::terms;
 use crate::store_v1 as pb;
 use crate::{Field, InvalidMessage};
 
@@ -36,6 +37,11 @@ pub(super) fn to_stored(rules: &Rules) -> Option<pb::Rules> {
         stay_s: rules.stay_s,
         priority: rules.priority,
         survives: rules.survives.map(|domain| pb::FailureDomain::from(domain).into()),
+        on_demand_min: rules.on_demand_min.map(|most| match most {
+            Most::Copies(copies) => pb::rules::OnDemandMin::OnDemandCopies(copies),
+            Most::Percent(percent) => pb::rules::OnDemandMin::OnDemandPercent(percent),
+        }),
+        terms: terms(rules.terms),
     };
     (stored != pb::Rules::default()).then_some(stored)
 }
@@ -74,6 +80,11 @@ pub(super) fn from_stored(spread: i32, stored: Option<pb::Rules>) -> Result<Rule
             .survives
             .map(|domain| enumerated::<pb::FailureDomain, _>(domain, "rules.survives"))
             .transpose()?,
+        on_demand_min: stored.on_demand_min.map(|min| match min {
+            pb::rules::OnDemandMin::OnDemandCopies(copies) => Most::Copies(copies),
+            pb::rules::OnDemandMin::OnDemandPercent(percent) => Most::Percent(percent),
+        }),
+        terms: stored.terms.map(Into::into).unwrap_or_default(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kato_core::{
     CellSpec, Coordinates, Datacenter, DatacenterSpec, Delegation, Machine, MachineSpec,
-    MicroDollars, Offer, Order, OrderId, Resources, Revision, Suspension, Timestamp,
+    MicroDollars, Offer, Order, OrderId, Resources, Revision, Suspension, Terms, Timestamp,
 };
 
 use super::names::{enumerated, health_from_stored, health_to_stored};
@@ -124,6 +124,19 @@ impl TryFrom<pb::Datacenter> for Datacenter {
     }
 }
 
+/// Terms as they are stored; nothing where they say nothing.
+pub(super) fn terms(terms: Terms) -> Option<pb::Terms> {
+    let Terms { interruption_percent, billed_s } = terms;
+    (terms != Terms::default()).then_some(pb::Terms { interruption_percent, billed_s })
+}
+
+impl From<pb::Terms> for Terms {
+    fn from(stored: pb::Terms) -> Self {
+        let pb::Terms { interruption_percent, billed_s } = stored;
+        Self { interruption_percent, billed_s }
+    }
+}
+
 impl From<&Offer> for pb::Offer {
     fn from(offer: &Offer) -> Self {
         Self {
@@ -137,6 +150,7 @@ impl From<&Offer> for pb::Offer {
             priced_at_unix_ms: offer.priced_at.0,
             source: offer.source.clone(),
             gpu: offer.gpu.as_ref().map(ToString::to_string).unwrap_or_default(),
+            terms: terms(offer.terms),
         }
     }
 }
@@ -157,6 +171,7 @@ impl TryFrom<pb::Offer> for Offer {
             priced_at: Timestamp(stored.priced_at_unix_ms),
             source: stored.source,
             gpu: gpu.map(|gpu| gpu.parse()).transpose().field("offer.gpu")?,
+            terms: stored.terms.map(Into::into).unwrap_or_default(),
         })
     }
 }

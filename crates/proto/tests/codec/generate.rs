@@ -11,7 +11,7 @@ use kato_core::{
     MachineId, MachineName, MachineSpec, Market, MicroDollars, Most, Neighbour, Offer, Order,
     OrderId, Place, Placement, Preference, Preferred, PutWorkload, Quote, Rebalance, Refusal,
     Resources, Revision, Rules, Settings, Source, SpotPolicy, Spread, State, Suspension, Target,
-    Timestamp, Timing, Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
+    Terms, Timestamp, Timing, Unplaceable, Verdict, Workload, WorkloadName, WorkloadSpec,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -79,12 +79,28 @@ fn gpu() -> impl Strategy<Value = GpuName> {
     select(vec!["A100", "L4"]).prop_map(|name| name.parse().unwrap())
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    let of = |(interruption_percent, billed_s)| Terms { interruption_percent, billed_s };
+    (option::of(any::<u32>()), option::of(any::<u32>())).prop_map(of)
+}
+
+fn most() -> impl Strategy<Value = Most> {
+    prop_oneof![any::<u32>().prop_map(Most::Copies), any::<u32>().prop_map(Most::Percent)]
+}
+
 fn offer() -> impl Strategy<Value = Arc<Offer>> {
     let market = select(vec![Market::OnDemand, Market::Spot]);
     let arch = select(vec![Arch::X86_64, Arch::Arm64]);
-    let who = (name(), name(), text(), text(), option::of(gpu()));
+    let who = (name(), name(), text(), text(), option::of(gpu()), terms());
     (who, market, arch, resources(), money(), time()).prop_map(
-        |((provider, region, kind, source, gpu), market, arch, capacity, price, priced_at)| {
+        |(
+            (provider, region, kind, source, gpu, terms),
+            market,
+            arch,
+            capacity,
+            price,
+            priced_at,
+        )| {
             let price_micros_per_hour = price;
             Arc::new(Offer {
                 provider,
@@ -97,6 +113,7 @@ fn offer() -> impl Strategy<Value = Arc<Offer>> {
                 price_micros_per_hour,
                 priced_at,
                 source,
+                terms,
             })
         },
     )
@@ -133,7 +150,7 @@ fn continent() -> impl Strategy<Value = Continent> {
 }
 
 fn level() -> impl Strategy<Value = Level> {
-    select(vec![Level::Provider, Level::Datacenter, Level::Zone, Level::Cell])
+    select(vec![Level::Provider, Level::Datacenter, Level::Zone, Level::Cell, Level::Pool])
 }
 
 fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
@@ -191,6 +208,8 @@ fn rules() -> impl Strategy<Value = Rules> {
         option::of(any::<u64>()),
         any::<u32>(),
         option::of(select(domains)),
+        option::of(most()),
+        terms(),
     );
     let one = Just(vec![Spread::one_in_each(Level::Datacenter)]);
     let spreads = prop_oneof![one, vec(spread(), 0..3)];
@@ -203,6 +222,8 @@ fn rules() -> impl Strategy<Value = Rules> {
             stay_s: moving.2,
             priority: moving.3,
             survives: moving.4,
+            on_demand_min: moving.5,
+            terms: moving.6,
             arches: sets.0,
             providers: sets.1,
             countries: sets.2,
@@ -220,8 +241,9 @@ fn rules() -> impl Strategy<Value = Rules> {
 
 fn no_offer() -> impl Strategy<Value = Refusal> {
     let sets = (btree_set(arch(), 0..3), btree_set(name(), 0..3), btree_set(gpu(), 0..3));
-    (resources(), spot(), sets).prop_map(|(request, spot, (arches, providers, gpus))| {
-        Refusal::NoOffer { request, spot, arches, providers, gpus }
+    (resources(), spot(), sets, terms()).prop_map(|(request, spot, sets, terms)| {
+        let (arches, providers, gpus) = sets;
+        Refusal::NoOffer { request, spot, arches, providers, gpus, terms }
     })
 }
 
@@ -244,6 +266,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         ),
         (level(), 1..u32::MAX).prop_map(|(over, most)| Refusal::Spread { over, most }),
         no_offer(),
+        any::<u32>().prop_map(|spot_max| Refusal::OnDemand { spot_max }),
         (money(), money()).prop_map(|(total_micros_per_hour, max_micros_per_hour)| {
             Refusal::OverBudget { total_micros_per_hour, max_micros_per_hour }
         }),

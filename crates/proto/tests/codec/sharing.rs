@@ -43,6 +43,7 @@ fn placement(decision: Arc<Decision>) -> Placement {
         arch: Arch::X86_64,
         capacity,
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(91_200),
         priced_at: Timestamp(1),
         source: "test".to_owned(),

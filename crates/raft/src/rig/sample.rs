@@ -95,6 +95,7 @@ fn offer(label: &str) -> Offer {
         arch: Arch::X86_64,
         capacity: Resources::new(16_000, 64 << 10),
         gpu: None,
+        terms: kato_core::Terms::default(),
         price_micros_per_hour: MicroDollars(927_400),
         priced_at: Timestamp(1_700_000_000_000),
         source: "catalogue".to_owned(),

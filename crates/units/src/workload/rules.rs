@@ -6,7 +6,7 @@ use std::time::Duration;
 use kato_core::{
     Arch, Continent, Country, DatacenterName, FailureDomain, GpuName, LABEL_BYTES_MAX, LABELS_MAX,
     Level, MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference, Preferred, ProviderName,
-    RULES_MAX, Rebalance, Rules, Spread, WorkloadName, is_label,
+    RULES_MAX, Rebalance, Rules, Spread, Terms, WorkloadName, is_label,
 };
 
 use super::SECTION;
@@ -20,12 +20,16 @@ const AGE_MAX: Duration = Duration::from_hours(10 * 366 * 24);
 /// The longest stay: beyond it a move costs nothing.
 const STAY_MAX: Duration = Duration::from_hours(366 * 24);
 
-const LEVELS: [(&str, Option<Level>); 5] = [
+/// The longest time that is paid whole: nobody bills for longer than a month at once.
+const BILLING_MAX: Duration = Duration::from_hours(31 * 24);
+
+const LEVELS: [(&str, Option<Level>); 6] = [
     ("none", None),
     ("provider", Some(Level::Provider)),
     ("datacenter", Some(Level::Datacenter)),
     ("zone", Some(Level::Zone)),
     ("cell", Some(Level::Cell)),
+    ("pool", Some(Level::Pool)),
 ];
 
 const REBALANCE: [(&str, Rebalance); 2] = [("auto", Rebalance::Auto), ("never", Rebalance::Never)];
@@ -67,6 +71,11 @@ impl Reader<'_> {
             stay_s: self.once("Stay", stay),
             priority: self.once("Priority", priority).unwrap_or(0),
             survives: self.once("Survive", survive),
+            on_demand_min: self.once("OnDemand", most_of),
+            terms: Terms {
+                interruption_percent: self.once("MaxInterruption", interruption),
+                billed_s: self.once("MaxBilling", billing),
+            },
         }
     }
 
@@ -238,6 +247,27 @@ fn stay(text: &str) -> Result<u64, ValueError> {
     Ok(stay.as_secs())
 }
 
+/// `10%`: of such machines, in a month.
+fn interruption(text: &str) -> Result<u32, ValueError> {
+    let percent = text.strip_suffix('%').and_then(|digits| digits.parse().ok());
+    percent.filter(|percent| (1..=100).contains(percent)).ok_or_else(|| {
+        ValueError::new(format!(
+            "\"{text}\" is not a share of the machines that their provider takes back in a month: write 1% to 100%; \
+             the classes of EC2 are 5%, 10%, 15% and 20%"
+        ))
+    })
+}
+
+/// `1h`: what is paid whole.
+fn billing(text: &str) -> Result<u32, ValueError> {
+    let right = "write 1s to 31d, such as 1min or 1h";
+    let span = value::time_span(text)
+        .map_err(|_| ValueError::new(format!("\"{text}\" is not a duration: {right}")))?;
+    let span = span.filter(|span| (Duration::from_secs(1)..=BILLING_MAX).contains(span));
+    let seconds = span.and_then(|span| u32::try_from(span.as_secs()).ok());
+    seconds.ok_or_else(|| ValueError::new(format!("\"{text}\" is out of range: {right}")))
+}
+
 fn priority(text: &str) -> Result<u32, ValueError> {
     let read = text.parse().ok().filter(|priority| *priority <= PRIORITY_MAX);
     read.ok_or_else(|| {
@@ -298,6 +328,11 @@ fn spread(text: &str) -> Result<Option<Spread>, ValueError> {
     }
     if spread.most.is_none() && spread.targets.is_empty() {
         spread.most = Some(Most::Copies(1));
+    }
+    if let Some(name) = spread.targets.keys().next().filter(|_| over == Level::Pool) {
+        return Err(ValueError::new(format!(
+            "\"{name}\" is no pool that a target could be for: write max=2 or max=25%, which holds for each"
+        )));
     }
     let sum: u32 = spread.targets.values().sum();
     if sum > 0 && sum < 100 && spread.most.is_none() && spread.excess_micros_per_hour.is_none() {

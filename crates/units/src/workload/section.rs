@@ -19,7 +19,7 @@ enum Given {
 }
 
 /// Every key, in the order of the manual.
-const KEYS: [(&str, Given); 30] = [
+const KEYS: [(&str, Given); 33] = [
     ("Count", Given::Once),
     ("CPU", Given::Once),
     ("Memory", Given::Once),
@@ -31,6 +31,9 @@ const KEYS: [(&str, Given); 30] = [
     ("MaxPrice", Given::Once),
     ("LatencyPrice", Given::Once),
     ("Spot", Given::Once),
+    ("OnDemand", Given::Once),
+    ("MaxInterruption", Given::Once),
+    ("MaxBilling", Given::Once),
     ("Spread", Given::Often),
     ("Singleton", Given::Once),
     ("Failover", Given::Once),
@@ -76,18 +79,16 @@ impl<'a> Reader<'a> {
             let known = KEYS.iter().find(|(known, _)| *known == key);
             let Some((_, given)) = known else {
                 let names = KEYS.map(|(name, _)| name);
-                let keys = match listed {
-                    None => format!("use one of {}", names.join(", ")),
-                    Some(line) => format!("use one of the keys listed for line {line}"),
-                };
                 let message = match (nearest_key(key, &names), listed) {
-                    (Some(meant), None) => {
-                        format!("unknown key; did you mean {meant}=? otherwise {keys}")
+                    (Some(meant), _) => format!("unknown key; did you mean {meant}=?"),
+                    (None, None) => {
+                        listed = Some(entry.line);
+                        format!("unknown key; use one of {}", names.join(", "))
                     }
-                    (Some(meant), Some(_)) => format!("unknown key; did you mean {meant}=?"),
-                    (None, _) => format!("unknown key; {keys}"),
+                    (None, Some(line)) => {
+                        format!("unknown key; use one of the keys listed for line {line}")
+                    }
                 };
-                listed = listed.or(Some(entry.line));
                 self.error(entry, message);
                 continue;
             };

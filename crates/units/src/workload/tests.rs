@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use kato_core::{
-    Arch, Coordinates, Demand, FailureDomain, GpuName, MicroDollars, Rebalance, Rules, Spread,
-    UNIT_BYTES_MAX,
+    Arch, Coordinates, Demand, FailureDomain, GpuName, MicroDollars, Most, Rebalance, Rules,
+    Spread, Terms, UNIT_BYTES_MAX,
 };
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn resolve(place: &str) -> Result<Vec<Located>, String> {
             };
             return Ok([("Dublin", "53.33,-6.25", 3), ("Cork", "51.9,-8.5", 1)].map(city).to_vec());
         }
-        country if country.len() == 2 => {
+        country if country.len() == 2 && country.is_ascii() => {
             let city = |number: u32| Located {
                 name: None,
                 at: format!("{number},{}", country.as_bytes()[1]).parse().unwrap(),
@@ -125,10 +125,13 @@ fn every_rule_is_taken() {
         "Count=6\nNear=Dublin\nMaxLatency=80ms percentile=95\nArch=arm64 x86_64\nProviders=ec2, packet\n\
          Countries=IE DE\nContinents=NA\nLabels=disk=ssd\nLabels=tier=gold\nMaxPriceAge=30d\nMaxTotalPrice=2.5\n\
          Spread=datacenter max=50%\nSpread=provider max=4 excess=0.02\nPrefer=country=IE worth=0.01\nWith=cache zone\nApart=db\nApart=cache cell\n\
-         Disk=20G\nGPU=a100:2, H100:2\nRebalance=never\nMoveCost=0.5\nStay=30d\nPriority=7\nSurvive=1 region\n",
+         Disk=20G\nGPU=a100:2, H100:2\nRebalance=never\nMoveCost=0.5\nStay=30d\nPriority=7\nSurvive=1 region\n\
+         Spot=allowed\nSpread=pool max=25%\nOnDemand=30%\nMaxInterruption=10%\nMaxBilling=1h\n",
     )
     .unwrap();
     assert_eq!(warnings, []);
+    let terms = Terms { interruption_percent: Some(10), billed_s: Some(3_600) };
+    assert_eq!((spec.rules.on_demand_min, spec.rules.terms), (Some(Most::Percent(30)), terms));
     assert_eq!((spec.request.disk_bytes, spec.request.gpus), (20 << 30, 2));
     let rules = spec.rules;
     let kinds: Vec<&str> = rules.gpus.iter().map(GpuName::as_str).collect();
@@ -138,7 +141,7 @@ fn every_rule_is_taken() {
     assert_eq!((rules.countries.len(), rules.continents.len(), rules.labels.len()), (2, 1, 2));
     assert_eq!((rules.latency_percentile, rules.price_age_s_max), (Some(95), Some(2_592_000)));
     let spreads: Vec<String> = rules.spreads.iter().map(ToString::to_string).collect();
-    assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02"]);
+    assert_eq!(spreads, ["datacenter max=50%", "provider max=4 excess=0.02", "pool max=25%"]);
     assert_eq!(rules.total_micros_per_hour_max, Some(MicroDollars(2_500_000)));
     assert_eq!((rules.preferences.len(), rules.neighbours.len()), (1, 3));
     assert_eq!((rules.rebalance, rules.priority), (Rebalance::Never, 7));
@@ -165,6 +168,14 @@ fn rules_that_contradict_each_other_are_refused() {
         ("Survive=1 datacenter\nDatacenters=dub\n", "add another"),
         ("Survive=1 provider\nProviders=ec2\n", "add another"),
         ("Survive=1 planet\n", "provider"),
+        ("OnDemand=1\nSpot=required\n", "Spot=allowed"),
+        ("OnDemand=2\nSpot=allowed\n", "more than there are: Count=1"),
+        ("OnDemand=0\nSpot=allowed\n", "1% to 100%"),
+        ("MaxInterruption=10\nSpot=allowed\n", "5%, 10%, 15% and 20%"),
+        ("MaxInterruption=101%\nSpot=allowed\n", "1% to 100%"),
+        ("MaxBilling=0s\n", "1s to 31d"),
+        ("MaxBilling=infinity\n", "1s to 31d"),
+        ("Spread=pool m6i.large=50% max=1\nSpot=allowed\n", "no pool that a target"),
         ("Stay=1s\n", "1min to 1y"),
         ("Stay=infinity\n", "1min to 1y"),
         ("MoveCost=nan\n", "dollars"),
@@ -174,6 +185,15 @@ fn rules_that_contradict_each_other_are_refused() {
         let errors = parse("web@.service", section).unwrap_err();
         assert!(errors.iter().any(|error| error.contains(expected)), "{section}: {errors:?}");
     }
+}
+
+#[test]
+fn what_says_something_of_spot_machines_is_warned_about_without_any() {
+    let section = "OnDemand=1\nMaxInterruption=10%\nSpread=pool max=1\n";
+    let warnings = parse("web@.service", section).unwrap().warnings;
+    let keys: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    assert!(keys.iter().all(|text| text.contains("Spot=allowed")), "{keys:?}");
 }
 
 #[test]

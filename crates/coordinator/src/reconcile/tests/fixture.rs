@@ -23,7 +23,7 @@ pub(super) const SITES: [(&str, &str); 3] =
     [("dub", "53.4,-6.3"), ("ewr", "40.7,-74.2"), ("sin", "1.4,104.0")];
 
 /// Of a machine, in micro-dollars an hour.
-const PRICE: i64 = 107_000;
+pub(super) const PRICE: i64 = 107_000;
 
 pub(super) type Reports = BTreeMap<DatacenterName, Arc<Report>>;
 

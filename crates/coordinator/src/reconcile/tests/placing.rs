@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kato_core::Command;
+use kato_core::{Command, Terms};
+use kato_placement::Catalogue;
 
 use super::super::place::{STEADY, decide};
 use super::fixture::{World, instance, name, spec};
@@ -332,6 +333,27 @@ fn an_older_mesh_waits_with_what_would_share() {
     assert_eq!(world.state.orders.len(), 1);
     let placed = |id: &str| world.state.instances[&instance(id)].placement.is_some();
     assert_eq!(["web@1", "web@2", "web@3"].map(placed), [true, false, false]);
+}
+
+/// A mesh that was not raised yet buys without a word for the terms; and has none for a workload that asks for some.
+#[test]
+fn an_older_mesh_says_nothing_of_terms() {
+    let mut world = World::new();
+    let terms = Terms { interruption_percent: None, billed_s: Some(60) };
+    let sold = crate::sample::offer("dub", super::fixture::PRICE);
+    world.catalogue = Catalogue::new([kato_core::Offer { terms, ..(*sold).clone() }]);
+    let three = spec("web", "Count=3\nCPU=1500m\nDatacenters=dub\n");
+    world.state.version = kato_core::version::WITH_TERMS - 1;
+    world.put(&three);
+    assert_eq!(world.state.orders.len(), 1);
+    assert!(world.state.orders.values().all(|order| order.offer.terms == Terms::default()));
+    let picky = spec("picky", "MaxBilling=1min\nDatacenters=dub\nCPU=1500m\n");
+    let command = world.planner().put(&picky).put(std::sync::Arc::clone(&picky), None);
+    assert_eq!(command.since(), kato_core::version::WITH_TERMS);
+    world.state.version = kato_core::version::WITH_TERMS;
+    world.put(&picky);
+    assert_eq!(world.state.orders.len(), 2);
+    assert!(world.state.orders.values().any(|order| order.offer.terms == terms));
 }
 
 /// What fits nowhere keeps nobody waiting, however much of it there is; and its turn comes.

@@ -7,7 +7,7 @@ use kato_core::{Market, Resources};
 
 use super::super::cover::NEVER;
 use super::super::sequence::Sequence;
-use super::super::yard::{Yard, fine};
+use super::super::yard::Yard;
 use crate::place::SLOTS;
 
 /// Machines that run among them.
@@ -198,7 +198,7 @@ impl Contents {
                     .map(|(item, copies)| Some(yard.items[*item].at[site]? * i64::from(*copies)));
                 let Some(beside) = beside.sum::<Option<i64>>() else { continue };
                 let Some(offer) = yard.cheapest_for(site, request, &wanted) else { continue };
-                let found = (fine(offer) + beside, site, market);
+                let found = (offer.price_nanos_over(wanted.stay_s) + beside, site, market);
                 if best.is_none_or(|best: (i64, usize, Market)| found.0 < best.0) {
                     best = Some(found);
                 }

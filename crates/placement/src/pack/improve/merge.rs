@@ -7,7 +7,7 @@ use kato_core::{Market, Resources};
 
 use super::super::bin::Bin;
 use super::super::sequence::Sequence;
-use super::super::yard::{Yard, fine};
+use super::super::yard::Yard;
 use crate::catalogue::Wanted;
 use crate::place::SLOTS;
 
@@ -51,7 +51,7 @@ pub(super) fn merge(yard: &mut Yard, sequence: &mut Sequence) {
         };
         let Some(wanted) = wanted.as_ref().filter(|_| copies <= SLOTS) else { break };
         let Some(offer) = yard.cheapest_for(site, request, wanted) else { break };
-        best = best.max((saves - fine(offer), count));
+        best = best.max((saves - offer.price_nanos_over(wanted.stay_s), count));
     }
     let (gain, count) = best;
     if gain <= 0 {
