@@ -5,11 +5,11 @@ mod sites;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kato_core::version::{WITH_PLACEMENT, WITH_SURVIVAL, WITH_TERMS};
+use kato_core::version::{WITH_PLACEMENT, WITH_TERMS};
 use kato_core::{
     Batch, CellId, Command, DatacenterName, Decision, Instance, InstanceId, MicroDollars,
-    Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Terms, Timestamp,
-    Verdict, WorkloadName, WorkloadSpec,
+    Neighbour, Place, PutWorkload, Quote, Revision, Source, State, Target, Timestamp, Verdict,
+    WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Host, Problem, place};
 
@@ -149,15 +149,7 @@ impl Planner<'_> {
         if version >= WITH_TERMS {
             return plan;
         }
-        let as_sold_then = |quote: &mut Quote| {
-            let offer = &mut quote.offer;
-            if offer.terms != Terms::default() {
-                Arc::make_mut(offer).terms = Terms::default();
-            }
-            if version < WITH_SURVIVAL && !offer.is_plain() {
-                *offer = Arc::new(offer.plain());
-            }
-        };
+        let as_sold_then = |quote: &mut Quote| quote.offer = quote.offer.as_of(version);
         plan.targets.iter_mut().for_each(|target| as_sold_then(&mut target.quote));
         let candidates = &mut Arc::make_mut(&mut plan.decision).candidates;
         candidates.iter_mut().filter_map(|found| found.quote.as_mut()).for_each(as_sold_then);

@@ -44,7 +44,7 @@ impl Decision {
         let over = quote.total_micros_per_hour() - totals.max()?;
         let price = quote.adds_micros_per_hour - over;
         if quote.adds_micros_per_hour > MicroDollars::ZERO && price > MicroDollars::ZERO {
-            return Some(Instead::AtPrice(price));
+            return Some(Instead::AtPrice(quote.by_the_hour(price)));
         }
         let us = over.0.saturating_mul(1_000).checked_div(self.latency_price_micros_per_ms_hour.0);
         let us = u32::try_from(us?).ok().filter(|us| *us > 0)?;
@@ -146,6 +146,17 @@ impl Quote {
             moving_micros_per_hour: MicroDollars::ZERO,
             ..self
         }
+    }
+
+    /// What a machine that is bought costs by the hour, where that comes to so much of what it adds: less where hours are paid
+    /// whole that nobody stays for.
+    fn by_the_hour(&self, adds: MicroDollars) -> MicroDollars {
+        if self.source != Source::Buy || self.adds_micros_per_hour <= MicroDollars::ZERO {
+            return adds;
+        }
+        let price = i128::from(adds.0) * i128::from(self.price_micros_per_hour.0);
+        let price = price / i128::from(self.adds_micros_per_hour.0);
+        MicroDollars(i64::try_from(price).unwrap_or(i64::MAX))
     }
 
     /// The objective: what it adds to what is paid, priced latency, preferences that are not met, and what moving costs.

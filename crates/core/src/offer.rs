@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::version::{WITH_SURVIVAL, WITH_TERMS};
 use crate::{
     LABEL_BYTES_MAX, MicroDollars, ProviderName, RegionName, Resources, Terms, Timestamp, is_label,
 };
@@ -98,6 +99,18 @@ impl Offer {
     pub fn plain(&self) -> Self {
         let capacity = self.capacity.plain();
         Self { gpu: None, capacity, terms: Terms::default(), ..self.clone() }
+    }
+
+    /// The same as meshes of a version have it.
+    #[must_use]
+    pub fn as_of(self: &Arc<Self>, version: u32) -> Arc<Self> {
+        let terms = Terms::default();
+        match version {
+            WITH_TERMS.. => Arc::clone(self),
+            _ if version < WITH_SURVIVAL && !self.is_plain() => Arc::new(self.plain()),
+            _ if self.terms == terms => Arc::clone(self),
+            _ => Arc::new(Self { terms, ..Self::clone(self) }),
+        }
     }
 
     /// What an hour comes to for whoever stays for so many seconds: more than the price where the last of what is paid whole is

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kato_core::{
-    Level, Market, MicroDollars, Most, Offer, Refusal, Resources, SpotPolicy, Spread, Terms,
-    Timestamp, Verdict, WorkloadSpec,
+    Instead, Level, Market, MicroDollars, Most, Offer, Refusal, Resources, SpotPolicy, Spread,
+    Terms, Timestamp, Verdict, WorkloadSpec,
 };
 use kato_placement::{Answer, Ask, Catalogue, Chosen, Problem, Room, Site, Standing, place};
 
@@ -191,6 +191,26 @@ fn who_stays_for_minutes_does_not_pay_for_hours() {
     let answer = solve(Ask::new(&workload, 1), &sites, &offers);
     let Verdict::Refused(refusal) = &answer.decision.candidates[0].verdict else { panic!() };
     assert!(refusal.to_string().ends_with(", billed by 1s at most"), "{refusal}");
+}
+
+/// What would have had to be otherwise is told by the hour, as prices are.
+#[test]
+fn a_counterfactual_is_a_price_by_the_hour() {
+    let mut workload = workload();
+    workload.rules.stay_s = Some(600);
+    let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK)];
+    let answer_at = |micros: i64| {
+        let terms = Terms { interruption_percent: None, billed_s: Some(3_600) };
+        let metal = Offer { terms, ..offer("dub", "metal", micros, Market::OnDemand) };
+        let offers = [metal, offer("nyc", "virtual", 90_000, Market::OnDemand)];
+        solve(Ask::new(&workload, 1), &sites, &offers)
+    };
+    let decision = answer_at(50_000).decision;
+    let metal = decision.candidates.iter().find(|c| c.datacenter.as_str() == "dub").unwrap();
+    // Ten minutes of it cost as much as an hour.
+    assert_eq!(decision.instead(metal), Some(Instead::AtPrice(MicroDollars(15_000))));
+    assert_eq!(kinds(&answer_at(15_000)), ["metal"]);
+    assert_eq!(kinds(&answer_at(15_001)), ["virtual"]);
 }
 
 /// The same between datacenters, and a machine that runs already costs nothing more for as long as it is paid for.
