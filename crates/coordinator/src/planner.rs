@@ -274,7 +274,7 @@ impl Plan {
 
     /// What its instances add to what is paid, an hour.
     pub(crate) fn adds(&self) -> MicroDollars {
-        self.targets.iter().map(|target| target.quote.adds_micros_per_hour).sum()
+        self.targets.iter().map(|target| target.quote.adds_by_the_hour()).sum()
     }
 
     /// The command that makes the workload what the plan was made for.

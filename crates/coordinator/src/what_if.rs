@@ -326,7 +326,7 @@ impl Outcome {
     fn pay(&mut self, target: &Target) {
         if target.quote.source != Source::Running {
             self.machines_to_buy += u32::from(target.quote.source == Source::Buy);
-            self.adds = self.adds + target.quote.adds_micros_per_hour;
+            self.adds = self.adds + target.quote.adds_by_the_hour();
         }
     }
 

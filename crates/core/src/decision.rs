@@ -148,6 +148,13 @@ impl Quote {
         }
     }
 
+    /// What it adds to what is paid by the hour, whatever hours are paid whole.
+    pub fn adds_by_the_hour(&self) -> MicroDollars {
+        let bought =
+            self.source != Source::Running && self.adds_micros_per_hour > MicroDollars::ZERO;
+        if bought { self.price_micros_per_hour } else { self.adds_micros_per_hour }
+    }
+
     /// What a machine that is bought costs by the hour, where that comes to so much of what it adds: less where hours are paid
     /// whole that nobody stays for.
     fn by_the_hour(&self, adds: MicroDollars) -> MicroDollars {

@@ -54,7 +54,7 @@ pub use state::{
     Cell, DATACENTERS_MAX, EVENTS_MAX, INSTANCES_MAX, INSTANCES_PER_MACHINE_MAX, MACHINES_MAX,
     Revision, Settings, State, Stopping, WORKLOADS_MAX,
 };
-pub use terms::Terms;
+pub use terms::{BILLED_S_MAX, Terms};
 pub use time::Timestamp;
 pub use timing::{Agreed, Timing};
 pub use topology::{

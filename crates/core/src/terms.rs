@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use crate::Market;
-use crate::time::span;
+/// The longest time that may be billed whole, in seconds: a month of 31 days.
+pub const BILLED_S_MAX: u32 = 2_678_400;
 
-/// On which terms a machine is sold, beside its price; and, where somebody asks for machines, the worst terms that would do.
-/// What is not known is worse than anything that is.
+/// On which terms a machine is sold, beside its price; none: not known. Where somebody asks for machines, the worst terms that
+/// would do; none: any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Terms {
     /// No more than so many percent of such machines are taken back by their provider in a month: the class of the Spot
@@ -18,16 +18,6 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether these are no worse than the worst that would do.
-    pub fn are_within(self, worst: Self, market: Market) -> bool {
-        fn within(of: Option<u32>, worst: Option<u32>) -> bool {
-            worst.is_none_or(|worst| of.is_some_and(|of| of <= worst))
-        }
-        let stays = market == Market::OnDemand;
-        (stays || within(self.interruption_percent, worst.interruption_percent))
-            && within(self.billed_s, worst.billed_s)
-    }
-
     /// The worst terms that would do for both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -42,14 +32,23 @@ impl Terms {
 }
 
 impl fmt::Display for Terms {
-    /// What is asked for: `, at most 10% taken back in a month, billed by 1min at most`.
+    /// What is asked for: `, at most 10% taken back in a month, billed by 1h at most`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(percent) = self.interruption_percent {
             write!(f, ", at most {percent}% taken back in a month")?;
         }
         match self.billed_s {
-            Some(billed_s) => write!(f, ", billed by {} at most", span(u64::from(billed_s))),
+            Some(billed_s) => write!(f, ", billed by {} at most", whole(billed_s)),
             None => Ok(()),
         }
+    }
+}
+
+/// A time as people write it that is paid whole.
+fn whole(seconds: u32) -> String {
+    match seconds {
+        seconds if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        seconds if seconds.is_multiple_of(60) => format!("{}min", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }

@@ -142,8 +142,9 @@ impl Catalogue {
         self.shelves.retain(|_, shelves| !shelves.is_empty());
     }
 
-    /// The cheapest machine in a region that `request` fits and that is one of those that are wanted. Ties go to on-demand,
-    /// then to the kind that sorts first. Logarithmic in the region's sizes.
+    /// The cheapest machine in a region, for as long as it is needed, that `request` fits and that is one of those that are wanted.
+    /// Ties go to on-demand, then to the kind that sorts first. Logarithmic in the region's sizes, unless more than processors,
+    /// memory and market decide: then the region's offers are gone through by price.
     pub fn cheapest(
         &self,
         provider: &ProviderName,
@@ -155,6 +156,15 @@ impl Catalogue {
             return None;
         }
         self.shelf(provider, region)?.cheapest(request, wanted)
+    }
+
+    /// Whether somebody who stays so long, in seconds, pays for more than that for some of a region's offers.
+    pub(crate) fn has_hours_to_waste(
+        &self,
+        (provider, region): &(ProviderName, RegionName),
+        stay_s: u64,
+    ) -> bool {
+        self.shelf(provider, region).is_some_and(|shelf| shelf.has_hours_to_waste(stay_s))
     }
 
     /// A region's offers, the cheapest first.

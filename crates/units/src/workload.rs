@@ -17,7 +17,7 @@ use kato_core::{
 use crate::finding::{Finding, Findings};
 use crate::name::UnitNameError;
 use crate::suggest::nearest;
-use crate::{Service, Specifiers, UnitFile, UnitName};
+use crate::{Entry, Service, Specifiers, UnitFile, UnitName};
 
 /// The section that is Káto's own; systemd ignores it.
 const SECTION: &str = "X-Kato";
@@ -264,7 +264,8 @@ fn check_contradictions(
     }
     for key in of_spot(spec) {
         let message = "has no effect without spot machines: write Spot=allowed, or remove it";
-        let entry = file.last(SECTION, key);
+        let is_it = |entry: &&Entry| key != "Spread" || entry.value.starts_with("pool");
+        let entry = file.entries(SECTION).filter(|entry| entry.key == key).find(is_it);
         found.warnings.on_key(entry.map(|entry| entry.line), SECTION, key, message);
     }
     if let Some(entry) = file.last(SECTION, "LatencyPrice").filter(|_| !near) {

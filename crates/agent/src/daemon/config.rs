@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kato_core::{
-    MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Resources, Terms, Timestamp,
+    BILLED_S_MAX, MachineId, MachineSpec, Market, MicroDollars, Offer, OrderId, Resources, Terms,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -220,8 +221,10 @@ impl Config {
                 priced_at: Timestamp(offer.priced_at_unix_ms),
                 source: offer.source,
                 terms: Terms {
-                    interruption_percent: offer.interruption_percent,
-                    billed_s: offer.billed_s,
+                    interruption_percent: within(offer.interruption_percent, 100)
+                        .map_err(wrong("offer.interruption_percent"))?,
+                    billed_s: within(offer.billed_s, BILLED_S_MAX)
+                        .map_err(wrong("offer.billed_s"))?,
                 },
             }),
             resources,
@@ -239,6 +242,16 @@ impl Config {
             incarnation,
             order: self.order,
         }
+    }
+}
+
+/// A number from 1 to the most, if there is one.
+fn within(number: Option<u32>, most: u32) -> Result<Option<u32>, String> {
+    match number {
+        Some(number) if !(1..=most).contains(&number) => {
+            Err(format!("{number} is not from 1 to {most}"))
+        }
+        other => Ok(other),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kato_core::version::WITH_PLACEMENT;
 use kato_core::{
     Cell, CellId, Datacenter, Health, INSTANCES_PER_MACHINE_MAX, Instance, InstanceId, Machine,
-    MachineId, MicroDollars, Neighbour, OrderId, Placement, Resources, State, Timestamp,
+    MachineId, MicroDollars, Neighbour, Offer, OrderId, Placement, Resources, State, Timestamp,
     WorkloadName, WorkloadSpec,
 };
 use kato_placement::{Ask, Room, Site, Standing};
@@ -80,15 +80,18 @@ impl<'a> Sites<'a> {
     /// How a workload stands with each of the cells.
     fn standings(&self, workload: &WorkloadName) -> Vec<Standing> {
         let mut standings = vec![Standing::default(); self.cells.len()];
+        // Machines of one kind are as one.
+        let mut alike: BTreeMap<_, (Arc<Offer>, u32)> = BTreeMap::new();
         for placement in self.staying(workload) {
             let Some(site) = self.site_of(&placement.cell) else { continue };
             let machine = placement.machine.as_ref().and_then(|id| self.state.machines.get(id));
             let offer = machine.map_or(&placement.quote.offer, |machine| &machine.spec.offer);
-            let copies = &mut standings[site].copies;
-            match copies.iter_mut().find(|(known, _)| Arc::ptr_eq(known, offer)) {
-                Some((_, copies)) => *copies += 1,
-                None => copies.push((Arc::clone(offer), 1)),
-            }
+            let Offer { provider, region, kind, market, .. } = &**offer;
+            let alike = alike.entry((site, provider, region, kind, *market));
+            alike.or_insert_with(|| (Arc::clone(offer), 0)).1 += 1;
+        }
+        for ((site, ..), copies) in alike {
+            standings[site].copies.push(copies);
         }
         let own = self.state.instances_of(workload);
         for instance in own.filter(|instance| self.moving.contains(&instance.id)) {

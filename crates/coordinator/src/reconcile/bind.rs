@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kato_core::{
     Command, DatacenterName, INSTANCES_PER_MACHINE_MAX, InstanceId, Level, Machine, MachineId,
-    Placement, Resources, Spread, State, Timestamp, WorkloadName,
+    Market, Offer, Placement, Resources, Rules, Spread, State, Timestamp, WorkloadName,
 };
 use kato_placement::catalogue::Wanted;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +97,23 @@ fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
     Command::Bind { instance: id.clone(), epoch: placement.epoch, machine }
 }
 
+/// Whether a limit that a plan kept to is kept to on another machine than the quoted one as well: where providers, markets or
+/// pools are told apart, another one's machine is another place. More on demand than was planned never hurts.
+fn is_as_planned(rules: &Rules, quoted: &Offer, offer: &Offer) -> bool {
+    let hard = |level: Level| {
+        let is_it = |rule: &&Spread| rule.over == level && rule.excess_micros_per_hour.is_none();
+        rules.spreads.iter().find(is_it).is_some()
+    };
+    let (pools, on_demand) = (hard(Level::Pool), offer.market == Market::OnDemand);
+    let same_provider = offer.provider == quoted.provider;
+    let same_pool = same_provider
+        && offer.market == quoted.market
+        && (&offer.region, &offer.kind) == (&quoted.region, &quoted.kind);
+    (!hard(Level::Provider) || same_provider)
+        && (on_demand || rules.on_demand_min.is_none() || quoted.market == Market::Spot)
+        && (on_demand || !pools || same_pool)
+}
+
 /// The machine for a placement: one bought for it, else one of the kind that was quoted, else the one that the instance
 /// has yet to leave, else any with room. Among those one that is paid for anyway, then one without a copy of the same workload,
 /// then the one with the least room left, so that what is left is in large pieces; by name where they are equal.
@@ -108,17 +125,12 @@ fn pick(
 ) -> Option<MachineId> {
     let workload = state.workloads.get(&instance.workload)?;
     let spec = workload.spec_of(placement.generation)?;
-    let provider = &placement.quote.offer.provider;
-    let hard =
-        |rule: &Spread| rule.over == Level::Provider && rule.excess_micros_per_hour.is_none();
-    // Where providers are told apart, another one's machine is another place.
-    let told_apart = spec.rules.spreads.iter().any(hard);
     // It runs already: how old its price is does not matter.
     let wanted = Wanted::by(spec, Timestamp::default());
     let fits = |(id, room): &(&&MachineId, &Room)| {
         id.cell == placement.cell
             && placement.request.fits(room.left)
-            && (!told_apart || room.machine.spec.offer.provider == *provider)
+            && is_as_planned(&spec.rules, &placement.quote.offer, &room.machine.spec.offer)
             && wanted.admits(&room.machine.spec.offer)
     };
     let rank = |id: &MachineId, room: &Room| {

@@ -5,19 +5,17 @@ use std::collections::BTreeMap;
 
 use csv::StringRecord;
 use kato_core::{
-    Arch, GpuName, Market, MicroDollars, NameError, Offer, ProviderName, RegionName, Resources,
-    Terms, Timestamp,
+    Arch, BILLED_S_MAX, GpuName, Market, MicroDollars, NameError, Offer, ProviderName, RegionName,
+    Resources, Terms, Timestamp,
 };
 
 use super::{CatalogueError, Defaults, date};
 
 /// Bytes in a gibibyte.
 const GIB: f64 = 1_073_741_824.0;
-/// A month: nobody bills for longer at once.
-const BILLED_S_MAX: u32 = 31 * 24 * 3_600;
-/// What providers pay whole, in seconds, where no column says it: EC2 bills Linux machines by the second, a minute at least
-/// (its user guide, "On-Demand Instances"), Packet by the hour (its API's `billing_cycle`).
-const BILLED_S: [(&str, u32); 2] = [("ec2", 60), ("packet", 3_600)];
+/// What providers bill whole, in seconds, where no column says it: EC2 Linux machines by the second (its user guide, "On-Demand
+/// Instances"; a minute at least, which no `Stay=` is shorter than), Packet by the hour (its API's `billing_cycle`).
+const BILLED_S: [(&str, u32); 2] = [("ec2", 1), ("packet", 3_600)];
 /// The most processors or gibibytes that one machine may have: a number beyond it is a mistake.
 const SIZE_MAX: f64 = 10_000_000.0;
 

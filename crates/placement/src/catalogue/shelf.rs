@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use kato_core::{Arch, Offer, Resources, SpotPolicy, Terms};
+use kato_core::{Arch, Offer, Resources, SpotPolicy};
 
 use super::{Wanted, prefer};
 
@@ -67,17 +67,22 @@ impl Shelf {
 
     pub(super) fn cheapest(&self, request: Resources, wanted: &Wanted) -> Option<&Arc<Offer>> {
         let fits = |offer: &Offer| wanted.admits_to_buy(offer) && request.fits(offer.capacity);
-        if !self.billed_s.iter().all(|billed_s| wanted.stay_s.is_multiple_of(*billed_s)) {
+        if self.has_hours_to_waste(wanted.stay_s) {
             return self.cheapest_over(wanted.stay_s, fits);
         }
         // The tables know of processors and memory alone.
         let plain = request == request.plain() && wanted.gpus.is_empty();
-        if wanted.priced_since.is_some() || wanted.terms != Terms::default() || !plain {
+        if wanted.priced_since.is_some() || wanted.has_terms() || !plain {
             return self.offers.iter().find(|offer| fits(offer));
         }
         let best = wanted.arches.iter().map(|arch| self.best(request, wanted.spot, *arch));
         // `NONE` lies past the end of every shelf.
         self.offers.get(best.min()? as usize)
+    }
+
+    /// Whether some of the offers are paid for longer than a stay.
+    pub(super) fn has_hours_to_waste(&self, stay_s: u64) -> bool {
+        !self.billed_s.iter().all(|billed_s| stay_s.is_multiple_of(*billed_s))
     }
 
     /// The cheapest offer for a stay that may end before what is paid for.
@@ -163,7 +168,7 @@ fn distinct(sizes: impl Iterator<Item = u64>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kato_core::{Market, MicroDollars, Timestamp};
+    use kato_core::{Market, MicroDollars, Terms, Timestamp};
 
     fn offer(kind: &str, cpu: u64, mib: u64, micros: i64, market: Market) -> Arc<Offer> {
         Arc::new(Offer {

@@ -61,19 +61,32 @@ impl Wanted {
         }
     }
 
-    /// Whether a machine that runs is one of these.
+    /// Whether a machine that runs is one of these: for what its provider bills whole it is paid in any case.
     pub fn admits(&self, offer: &Offer) -> bool {
         self.admits_market(offer.market)
             && self.arches.contains(&offer.arch)
             && self.admits_provider(&offer.provider)
-            && offer.terms.are_within(self.terms, offer.market)
+            && self.is_kept(offer)
             && (self.gpus.is_empty()
                 || offer.gpu.as_ref().is_some_and(|gpu| self.gpus.contains(gpu)))
     }
 
     /// Whether a machine that is on sale is one of these.
     pub fn admits_to_buy(&self, offer: &Offer) -> bool {
-        self.priced_since.is_none_or(|since| offer.priced_at >= since) && self.admits(offer)
+        self.priced_since.is_none_or(|since| offer.priced_at >= since)
+            && is_within(offer.terms.billed_s, self.terms.billed_s)
+            && self.admits(offer)
+    }
+
+    /// Whether anything is asked of the terms.
+    pub(crate) fn has_terms(&self) -> bool {
+        self.terms != Terms::default()
+    }
+
+    /// Whether it is not taken back too often.
+    fn is_kept(&self, offer: &Offer) -> bool {
+        let (of, worst) = (offer.terms.interruption_percent, self.terms.interruption_percent);
+        offer.market == Market::OnDemand || is_within(of, worst)
     }
 
     /// Whether it may be of this provider.
@@ -120,6 +133,11 @@ impl Wanted {
         both.stay_s = longer(self.stay_s, other.stay_s);
         (!both.arches.is_empty()).then_some(both)
     }
+}
+
+/// Whether something is no worse than the worst that would do. What is not known is worse than anything.
+fn is_within(of: Option<u32>, worst: Option<u32>) -> bool {
+    worst.is_none_or(|worst| of.is_some_and(|of| of <= worst))
 }
 
 /// The longer of two stays, of which nothing is for ever.

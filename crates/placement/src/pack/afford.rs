@@ -38,8 +38,13 @@ pub(crate) fn within<'a>(
             return (packing.with_layout(layout), attempt > 0);
         }
         for item in buyers {
+            let last = attempt + 1 >= ATTEMPTS;
             for cost in beside(&mut items[item]) {
-                *cost = if attempt + 1 >= ATTEMPTS { 0 } else { *cost / LESS };
+                *cost = if last { 0 } else { *cost / LESS };
+            }
+            if last {
+                // What is paid whole and not used does not count either: a budget is by the hour.
+                items[item].wanted.stay_s = 0;
             }
         }
     }

@@ -124,7 +124,10 @@ impl<'a> Yard<'a> {
     /// What the cheapest machine costs that is on sale for a copy of an item, where it may go.
     pub(super) fn least_price(&self, item: usize) -> Option<MicroDollars> {
         let at = self.items[item].at.iter().enumerate().filter(|(_, at)| at.is_some());
-        let offers = at.filter_map(|(stall, _)| self.cheapest(stall, item, 1));
+        let item = &self.items[item];
+        let by_the_hour = Wanted { stay_s: 0, ..item.wanted.clone() };
+        let offers =
+            at.filter_map(|(stall, _)| self.cheapest_for(stall, item.request, &by_the_hour));
         offers.map(|offer| offer.price_micros_per_hour).min()
     }
 
@@ -273,7 +276,22 @@ impl<'a> Yard<'a> {
         copies: u32,
     ) -> Option<&'a Arc<Offer>> {
         let item = &self.items[item];
-        self.cheapest_for(stall, item.request.times(copies), &item.wanted)
+        let request = item.request.times(copies);
+        let offer = self.cheapest_for(stall, request, &item.wanted)?;
+        let most = item.price_max.map(|max| MicroDollars(max.0.saturating_mul(copies.into())));
+        let stay_s = item.wanted.stay_s;
+        let wastes = |region: &&_| self.catalogue.has_hours_to_waste(region, stay_s);
+        // Who stays for less than is paid for may find another one within a bound on what an hour costs.
+        let within = most.filter(|most| offer.price_micros_per_hour > *most).and_then(|most| {
+            self.stalls.all[stall].regions.iter().copied().find(wastes)?;
+            let fits = |offer: &&Arc<Offer>| {
+                offer.price_micros_per_hour <= most
+                    && item.wanted.admits_to_buy(offer)
+                    && request.fits(offer.capacity)
+            };
+            self.on_sale(stall).filter(fits).min_by_key(|offer| offer.price_nanos_over(stay_s))
+        });
+        Some(within.unwrap_or(offer))
     }
 
     /// What that comes to, for as long as it is needed.

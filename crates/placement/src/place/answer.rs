@@ -65,7 +65,8 @@ impl Seen<'_> {
     /// Why another machine is not bought, if the mesh's budget is why.
     fn over_mesh_budget(&self, quote: &Quote) -> Option<Refusal> {
         let (left, price) = (self.left?, quote.offer.price_micros_per_hour);
-        let is_over = quote.source == Source::Buy && quote.price_micros_per_hour > left;
+        let buys = quote.source == Source::Buy && quote.adds_micros_per_hour > MicroDollars::ZERO;
+        let is_over = buys && price > left;
         is_over.then_some(Refusal::MeshBudget {
             price_micros_per_hour: price,
             left_micros_per_hour: left,

@@ -41,9 +41,9 @@ enum Lot<'a> {
     OnDemand,
     Spot,
     /// Spot machines of a kind in a region.
-    Pool(&'a RegionName, &'a str),
+    Pool(&'a ProviderName, &'a RegionName, &'a str),
     /// Those of all other kinds.
-    OtherPools(&'a RegionName),
+    OtherPools(&'a ProviderName, &'a RegionName),
 }
 
 /// What workloads tell apart.
@@ -56,7 +56,7 @@ struct Apart {
 
 impl<'a> Split<'a> {
     pub(super) fn new(
-        asks: &[Ask],
+        asks: &'a [Ask<'a>],
         sites: &[&'a Site],
         (catalogue, now): (&'a Catalogue, Timestamp),
     ) -> Self {
@@ -66,14 +66,15 @@ impl<'a> Split<'a> {
             let owners = (0..sites.len()).map(owner).collect();
             return Self { stalls: Stalls::whole(sites.iter().copied()), owners };
         }
+        let pools =
+            if apart.pools { pools(asks, sites, (catalogue, now)) } else { BTreeMap::new() };
         let mut split = Self { stalls: Stalls { all: vec![], buy_max: vec![] }, owners: vec![] };
         for (cell, site) in sites.iter().enumerate() {
             split.stalls.buy_max.push(site.machines_to_buy_max);
             let mut own: BTreeMap<(Option<&ProviderName>, Lot), Stall> = BTreeMap::new();
             let empty = || Stall { cell, machines: vec![], regions: vec![], sold: Sold::All };
             for region in &site.regions {
-                let pools = apart.pools.then(|| pools(asks, site, region, (catalogue, now)));
-                for (lot, sold) in apart.lots(&region.1, pools.as_ref()) {
+                for (lot, sold) in apart.lots(region, pools.get(region)) {
                     let key = (apart.provider(&region.0), lot);
                     let stall = own.entry(key).or_insert_with(empty);
                     stall.sold = sold;
@@ -85,7 +86,7 @@ impl<'a> Split<'a> {
                 own.entry(key).or_insert_with(empty).machines.push((index, machine));
             }
             if own.is_empty() {
-                own.insert((None, Lot::All), empty());
+                own.insert((None, if apart.markets { Lot::OnDemand } else { Lot::All }), empty());
             }
             for ((provider, lot), stall) in own {
                 split.stalls.all.push(stall);
@@ -147,7 +148,8 @@ impl<'a> Split<'a> {
                 // Nothing more can be together with what is under a name that no stall has.
                 let number = match spread.over {
                     Level::Pool => {
-                        let others = || numbers.get(&Lot::OtherPools(&offer.region).name());
+                        let others = Lot::OtherPools(&offer.provider, &offer.region);
+                        let others = || numbers.get(&others.name());
                         numbers.get(&pool_name(offer)).or_else(others)
                     }
                     over => numbers.get(&name(over, sites[index], Some(&offer.provider))),
@@ -190,7 +192,7 @@ impl Apart {
     /// What of a region is told apart, and what each sells of it.
     fn lots<'a>(
         self,
-        region: &'a RegionName,
+        (provider, region): &'a (ProviderName, RegionName),
         pools: Option<&BTreeSet<&'a str>>,
     ) -> Vec<(Lot<'a>, Sold)> {
         if !self.markets {
@@ -201,10 +203,11 @@ impl Apart {
             lots.push((Lot::Spot, Sold::On(Market::Spot)));
             return lots;
         };
-        let pool = |kind: &&'a str| (Lot::Pool(region, kind), Sold::Pool((*kind).to_owned()));
+        let pool =
+            |kind: &&'a str| (Lot::Pool(provider, region, kind), Sold::Pool((*kind).to_owned()));
         lots.extend(pools.iter().map(pool));
         let kinds = pools.iter().map(|kind| (*kind).to_owned()).collect();
-        lots.push((Lot::OtherPools(region), Sold::OtherPools(Arc::new(kinds))));
+        lots.push((Lot::OtherPools(provider, region), Sold::OtherPools(Arc::new(kinds))));
         lots
     }
 
@@ -213,7 +216,7 @@ impl Apart {
         match offer.market {
             _ if !self.markets => Lot::All,
             Market::OnDemand => Lot::OnDemand,
-            Market::Spot if self.pools => Lot::Pool(&offer.region, &offer.kind),
+            Market::Spot if self.pools => Lot::Pool(&offer.provider, &offer.region, &offer.kind),
             Market::Spot => Lot::Spot,
         }
     }
@@ -224,8 +227,8 @@ impl Lot<'_> {
     fn name(self) -> String {
         match self {
             Self::All | Self::OnDemand | Self::Spot => String::new(),
-            Self::Pool(region, kind) => format!("{kind} {region}"),
-            Self::OtherPools(region) => format!(" {region}"),
+            Self::Pool(provider, region, kind) => format!("{kind} {region} {provider}"),
+            Self::OtherPools(provider, region) => format!(" {region} {provider}"),
         }
     }
 }
@@ -234,46 +237,70 @@ impl Lot<'_> {
 fn pool_name(offer: &Offer) -> String {
     match offer.market {
         Market::OnDemand => String::new(),
-        Market::Spot => Lot::Pool(&offer.region, &offer.kind).name(),
+        Market::Spot => Lot::Pool(&offer.provider, &offer.region, &offer.kind).name(),
     }
 }
 
-/// The kinds of spot machines in a region that are told apart: those that run, and those that are cheapest for each workload
-/// with a limit on pools, for as many copies as may be in one.
+/// By region, the kinds of spot machines that are told apart, in all cells that buy there: those that run, those that copies are
+/// on, and those that are cheapest for each workload with a limit on pools, for as many copies as may be in one.
 fn pools<'a>(
-    asks: &[Ask],
-    site: &'a Site,
-    (provider, region): &(ProviderName, RegionName),
+    asks: &'a [Ask<'a>],
+    sites: &[&'a Site],
     (catalogue, now): (&'a Catalogue, Timestamp),
-) -> BTreeSet<&'a str> {
-    let running = site.machines.iter().map(|machine| &*machine.offer).filter(|offer| {
-        offer.market == Market::Spot && (&offer.provider, &offer.region) == (provider, region)
-    });
-    let mut kinds: BTreeSet<&str> = running.map(|offer| offer.kind.as_str()).collect();
-    for ask in asks {
-        let workload = ask.workload;
-        let rule = workload.rules.spreads.iter().find(|spread| spread.over == Level::Pool);
-        let wanted = Wanted::by(workload, now);
-        let Some(rule) = rule.filter(|_| wanted.admits_market(Market::Spot)) else { continue };
-        let most = most_in(rule, " ", workload.count).clamp(1, ask.copies.max(1));
-        let fits = |offer: &&Arc<Offer>| {
-            offer.market == Market::Spot
-                && wanted.admits_to_buy(offer)
-                && workload.request.fits(offer.capacity)
-        };
-        let fitting = catalogue.offers(provider, region).filter(fits);
-        let mut ranked: Vec<(i64, &str)> = fitting
-            .map(|offer| {
-                let takes = offer.capacity.holds(workload.request).clamp(1, most);
-                let price = offer.price_nanos_over(wanted.stay_s) / i64::from(takes);
-                (price, offer.kind.as_str())
-            })
-            .collect();
-        ranked.sort_unstable();
-        let needed = ask.copies.div_ceil(most).clamp(POOLS_MIN, POOLS_MAX);
-        kinds.extend(ranked.into_iter().take(needed as usize).map(|(_, kind)| kind));
+) -> BTreeMap<(ProviderName, RegionName), BTreeSet<&'a str>> {
+    let mut pools: BTreeMap<(ProviderName, RegionName), BTreeSet<&str>> = BTreeMap::new();
+    for region in sites.iter().flat_map(|site| &site.regions) {
+        pools.entry(region.clone()).or_default();
     }
-    kinds
+    let running = sites.iter().flat_map(|site| &site.machines).map(|machine| &machine.offer);
+    let standings = asks.iter().flat_map(|ask| &ask.standings);
+    let staying = standings.flat_map(|standing| &standing.copies).map(|(offer, _)| offer);
+    for offer in running.chain(staying).filter(|offer| offer.market == Market::Spot) {
+        if let Some(kinds) = pools.get_mut(&(offer.provider.clone(), offer.region.clone())) {
+            kinds.insert(&offer.kind);
+        }
+    }
+    for ask in asks {
+        let rule = ask.workload.rules.spreads.iter().find(|spread| spread.over == Level::Pool);
+        let wanted = Wanted::by(ask.workload, now);
+        let Some(rule) = rule.filter(|_| wanted.admits_market(Market::Spot)) else { continue };
+        for ((provider, region), kinds) in &mut pools {
+            kinds.extend(cheapest_pools(ask, rule, &wanted, catalogue.offers(provider, region)));
+        }
+    }
+    pools
+}
+
+/// The kinds of spot machines that are cheapest for a workload by what a copy costs on them, as many as it may need beside those
+/// that it is in.
+fn cheapest_pools<'c>(
+    ask: &Ask,
+    rule: &Spread,
+    wanted: &Wanted,
+    offers: impl Iterator<Item = &'c Arc<Offer>>,
+) -> Vec<&'c str> {
+    let Ask { workload, standings, copies, .. } = ask;
+    let most = most_in(rule, " ", workload.count).clamp(1, (*copies).max(1));
+    let fits = |offer: &&Arc<Offer>| {
+        offer.market == Market::Spot
+            && wanted.admits_to_buy(offer)
+            && workload.request.fits(offer.capacity)
+    };
+    let mut ranked: Vec<(i64, &str)> = offers
+        .filter(fits)
+        .map(|offer| {
+            let takes = offer.capacity.holds(workload.request).clamp(1, most);
+            (offer.price_nanos_over(wanted.stay_s) / i64::from(takes), offer.kind.as_str())
+        })
+        .collect();
+    ranked.sort_unstable();
+    let staying = standings.iter().map(|standing| standing.copies.len()).sum::<usize>();
+    let needed = copies.div_ceil(most).clamp(POOLS_MIN, POOLS_MAX) as usize;
+    ranked
+        .into_iter()
+        .take(needed + staying.min(POOLS_MAX as usize))
+        .map(|(_, kind)| kind)
+        .collect()
 }
 
 /// What a copy at a site, on a machine of a provider, is together with others under.
@@ -298,7 +325,7 @@ pub(super) fn most_in(spread: &Spread, name: &str, count: u32) -> u32 {
     spread.most_in(if leaves_out { short } else { name }, count)
 }
 
-/// Whether some of a workload's copies must be on demand, and others need not be.
+/// Whether some of a workload's copies must be on demand.
 fn keeps_on_demand(workload: &WorkloadSpec) -> bool {
     workload.rules.on_demand_min.is_some()
 }

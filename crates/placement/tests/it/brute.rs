@@ -127,7 +127,7 @@ fn together(over: Level, site: &Site, offer: &Offer) -> String {
     match over {
         Level::Provider => offer.provider.to_string(),
         Level::Pool if offer.market == Market::OnDemand => String::new(),
-        Level::Pool => format!("{} {}", offer.kind, offer.region),
+        Level::Pool => format!("{} {} {}", offer.kind, offer.region, offer.provider),
         Level::Datacenter => site.datacenter.to_string(),
         Level::Zone => {
             format!("{}.{}", site.zone.clone().unwrap_or_default(), site.datacenter)
@@ -246,6 +246,10 @@ fn is_near(workload: &WorkloadSpec, site: &Site) -> bool {
     weight(true) * 100 >= weight(false) * u64::from(percent)
 }
 
+fn within(of: Option<u32>, most: Option<u32>) -> bool {
+    most.is_none_or(|most| of.is_some_and(|of| of <= most))
+}
+
 /// Whether a workload may run on a machine that runs already.
 pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
     let rules = &workload.rules;
@@ -258,14 +262,10 @@ pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
     let arch = plain || rules.arches.contains(&offer.arch);
     let gpu =
         rules.gpus.is_empty() || offer.gpu.as_ref().is_some_and(|gpu| rules.gpus.contains(gpu));
-    let within = |of: Option<u32>, most: Option<u32>| {
-        most.is_none_or(|most| of.is_some_and(|of| of <= most))
-    };
     let stays = offer.market == Market::OnDemand
         || within(offer.terms.interruption_percent, rules.terms.interruption_percent);
     market
         && stays
-        && within(offer.terms.billed_s, rules.terms.billed_s)
         && arch
         && gpu
         && (rules.providers.is_empty() || rules.providers.contains(&offer.provider))
@@ -274,7 +274,9 @@ pub(crate) fn runs_on(workload: &WorkloadSpec, offer: &Offer) -> bool {
 /// Whether it may be bought for a workload.
 pub(crate) fn is_sold_to(workload: &WorkloadSpec, offer: &Offer, now: Timestamp) -> bool {
     let fresh = |age_s: u64| offer.priced_at.0 + age_s * 1_000 >= now.0;
-    runs_on(workload, offer) && workload.rules.price_age_s_max.is_none_or(fresh)
+    runs_on(workload, offer)
+        && within(offer.terms.billed_s, workload.rules.terms.billed_s)
+        && workload.rules.price_age_s_max.is_none_or(fresh)
 }
 
 pub(crate) fn share(request: Resources, offer: &Offer) -> MicroDollars {

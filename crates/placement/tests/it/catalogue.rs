@@ -85,8 +85,8 @@ fn terms_are_read_and_known_of_providers() {
     let mut all: Vec<_> = catalogue.all_offers().map(told).collect();
     all.sort();
     let expected = [
-        ("a", Market::OnDemand, None, Some(60)),
-        ("a", Market::Spot, Some(10), Some(60)),
+        ("a", Market::OnDemand, None, Some(1)),
+        ("a", Market::Spot, Some(10), Some(1)),
         ("b", Market::OnDemand, None, Some(3_600)),
         ("c", Market::OnDemand, None, None),
         ("d", Market::OnDemand, None, Some(86_400)),

@@ -229,3 +229,63 @@ fn what_is_paid_whole_counts_between_datacenters() {
     sites[0].machines = vec![Room { adds: MicroDollars::ZERO, ..Room::whole(Arc::new(metal)) }];
     assert_eq!(kinds(&solve(Ask::new(&workload, 1), &sites, &offers)), ["metal"]);
 }
+
+/// A bound on what an hour costs is kept to by the hour, whatever is paid whole: the one that is dearer over the stay will do.
+#[test]
+fn a_bound_by_the_hour_takes_what_is_dearer_over_the_stay() {
+    let by = |kind: &str, micros: i64, billed_s: u32| {
+        let terms = Terms { interruption_percent: None, billed_s: Some(billed_s) };
+        Offer { terms, ..offer("dub", kind, micros, Market::OnDemand) }
+    };
+    let offers = [by("metal", 50_000, 3_600), by("virtual", 90_000, 60)];
+    let mut workload = workload();
+    workload.rules.stay_s = Some(600);
+    let sites = [site("dub", DUBLIN)];
+    workload.price_micros_per_hour_max = Some(MicroDollars(60_000));
+    assert_eq!(kinds(&solve(Ask::new(&workload, 1), &sites, &offers)), ["metal"]);
+    workload.price_micros_per_hour_max = None;
+    let (asks, budget) = ([Ask::new(&workload, 1)], Some(MicroDollars(60_000)));
+    let problem = Problem { asks: &asks, sites: &sites, budget, now: Timestamp(1) };
+    let answer = place(&problem, &Catalogue::new(offers)).answers.remove(0);
+    assert_eq!(kinds(&answer), ["metal"]);
+}
+
+/// Cells that buy in one region tell the same pools apart, those among them that copies are in elsewhere.
+#[test]
+fn a_pool_is_one_in_every_cell_of_its_region() {
+    let (mut workload, dub) = copies(6);
+    workload.spot = SpotPolicy::Required;
+    workload.rules.spreads = vec![Spread::one_in_each(Level::Pool)];
+    let offers: Vec<Offer> = (1..=7).map(|n| spot(&format!("k{n}"), 10_000 + n, Some(5))).collect();
+    let near = Site { cell: "cell-2".parse().unwrap(), ..dub.clone() };
+    let there = offers[..5].iter().map(|offer| (Arc::new(offer.clone()), 1)).collect();
+    let standings = vec![Standing::default(), Standing { copies: there, ..Standing::default() }];
+    let ask = Ask { standings, ..Ask::new(&workload, 1) };
+    assert_eq!(kinds(&solve(ask, &[dub, near], &offers)), ["k6"]);
+}
+
+/// As many pools are told apart as are needed beside those that are full.
+#[test]
+fn full_pools_do_not_hide_those_that_are_not() {
+    let (mut workload, dub) = copies(12);
+    workload.spot = SpotPolicy::Required;
+    workload.rules.spreads = vec![Spread::one_in_each(Level::Pool)];
+    let offers: Vec<Offer> =
+        (10..=22).map(|n| spot(&format!("k{n}"), 10_000 + n, Some(5))).collect();
+    let there = offers[..4].iter().map(|offer| (Arc::new(offer.clone()), 1)).collect();
+    let standings = vec![Standing { copies: there, ..Standing::default() }];
+    let answer = solve(Ask { standings, ..Ask::new(&workload, 8) }, &[dub], &offers);
+    assert_eq!(answer.unplaced, 0);
+    let expected: Vec<String> = (14..=21).map(|n| format!("k{n}")).collect();
+    assert_eq!(kinds(&answer), expected);
+}
+
+/// Machines of one's own are there whatever is billed: a bound on that is for what is bought.
+#[test]
+fn what_runs_is_not_asked_for_what_is_billed() {
+    let (mut workload, dub) = copies(1);
+    workload.rules.terms.billed_s = Some(60);
+    let machines = vec![room(offer("dub", "own", 50_000, Market::OnDemand))];
+    let answer = solve(Ask::new(&workload, 1), &[Site { machines, ..dub }], &[on_demand(40_000)]);
+    assert_eq!(kinds(&answer), ["own"]);
+}

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kato_core::{
-    Arch, Continent, Country, DatacenterName, FailureDomain, GpuName, LABEL_BYTES_MAX, LABELS_MAX,
-    Level, MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference, Preferred, ProviderName,
-    RULES_MAX, Rebalance, Rules, Spread, Terms, WorkloadName, is_label,
+    Arch, BILLED_S_MAX, Continent, Country, DatacenterName, FailureDomain, GpuName,
+    LABEL_BYTES_MAX, LABELS_MAX, Level, MicroDollars, Most, Neighbour, PRIORITY_MAX, Preference,
+    Preferred, ProviderName, RULES_MAX, Rebalance, Rules, Spread, Terms, WorkloadName, is_label,
 };
 
 use super::SECTION;
@@ -19,9 +19,6 @@ const AGE_MAX: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// The longest stay: beyond it a move costs nothing.
 const STAY_MAX: Duration = Duration::from_hours(366 * 24);
-
-/// The longest time that is paid whole: nobody bills for longer than a month at once.
-const BILLING_MAX: Duration = Duration::from_hours(31 * 24);
 
 const LEVELS: [(&str, Option<Level>); 6] = [
     ("none", None),
@@ -263,8 +260,8 @@ fn billing(text: &str) -> Result<u32, ValueError> {
     let right = "write 1s to 31d, such as 1min or 1h";
     let span = value::time_span(text)
         .map_err(|_| ValueError::new(format!("\"{text}\" is not a duration: {right}")))?;
-    let span = span.filter(|span| (Duration::from_secs(1)..=BILLING_MAX).contains(span));
     let seconds = span.and_then(|span| u32::try_from(span.as_secs()).ok());
+    let seconds = seconds.filter(|seconds| (1..=BILLED_S_MAX).contains(seconds));
     seconds.ok_or_else(|| ValueError::new(format!("\"{text}\" is out of range: {right}")))
 }
 

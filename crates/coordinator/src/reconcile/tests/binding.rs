@@ -1,8 +1,9 @@
 //! Which machine of a cell takes an instance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use kato_core::Command;
+use kato_core::{Command, Market, Offer};
 
 use super::super::bind::decide;
 use super::fixture::{World, instance, machine, name, spec};
@@ -122,4 +123,37 @@ fn a_changed_instance_goes_to_the_kind_of_machine_that_was_quoted() {
     let placement = world.state.instances[&instance("web@1")].placement.clone().unwrap();
     assert_eq!(placement.quote.offer.kind, "t3.nano");
     assert_eq!(placement.machine, Some(machine("dub", 3)));
+}
+
+/// What was planned to be on demand, or in a pool, is bound to no machine that would break that limit.
+#[test]
+fn a_share_on_demand_and_a_pool_hold_when_a_machine_is_picked() {
+    for (options, quoted, found, binds) in [
+        ("OnDemand=1", Market::OnDemand, Market::Spot, false),
+        ("OnDemand=1", Market::OnDemand, Market::OnDemand, true),
+        // More on demand than was planned hurts nobody.
+        ("OnDemand=1", Market::Spot, Market::OnDemand, true),
+        ("Spread=pool", Market::OnDemand, Market::Spot, false),
+        ("Spread=pool", Market::Spot, Market::Spot, false),
+        ("Spread=pool", Market::Spot, Market::OnDemand, true),
+        ("Spread=pool excess=0.01", Market::Spot, Market::Spot, true),
+    ] {
+        let mut world = World::new();
+        let text = format!("Spot=allowed\nDatacenters=dub\n{options}\n");
+        let web = spec("web", &text);
+        let mut plan = world.planner().put(&web);
+        let offer = &mut plan.targets[0].quote.offer;
+        let kind = "t3.quoted".to_owned();
+        *offer = Arc::new(Offer { market: quoted, kind, ..(**offer).clone() });
+        world.run(plan.put(web, None));
+        for number in 1..=2 {
+            let mut spec = world.state.machines[&machine("dub", number)].spec.clone();
+            spec.offer = Arc::new(Offer { market: found, ..(*spec.offer).clone() });
+            spec.incarnation += 1;
+            world.run(Command::JoinMachine(spec));
+        }
+        let commands = decide(&world.state, &name("dub"));
+        let bound = matches!(commands.as_slice(), [Command::Bind { .. }]);
+        assert_eq!(bound, binds, "{options}, {quoted} planned, {found} there: {commands:?}");
+    }
 }

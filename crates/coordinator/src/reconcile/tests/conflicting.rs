@@ -42,7 +42,6 @@ fn what_contradicts_is_named_and_nothing_else() {
         ("Arch=arm64\nMaxPrice=1\n", "Arch=arm64"),
         ("Spot=required\nLabels=disk=ssd\n", "Labels=disk=ssd"),
         ("GPU=A100:2\n", "GPU=A100:2"),
-        ("MaxBilling=1s\nMaxPrice=1\n", "MaxBilling=1s"),
         ("Count=4\nSpread=datacenter\n", "Count=4, Spread=datacenter"),
         ("With=db\n", "With=db"),
         ("Count=4\nCPU=1\nMaxTotalPrice=0.2\n", "CPU=1, Count=4, MaxTotalPrice=$0.2000"),
