@@ -24,6 +24,8 @@ pub(crate) use seen::{RunState, Seen};
 pub(crate) use service::AgentService;
 #[cfg(test)]
 pub(crate) use session::may_resume;
+#[cfg(test)]
+pub(crate) use session::{Told, is_told};
 
 /// Messages that may wait for one agent.
 const OUTBOX_MAX: usize = 64;

@@ -154,11 +154,11 @@ impl Session {
             if !self.serves(&view.state) {
                 return;
             }
-            let wanted = wanted(&view.state, &self.machine);
-            if sent.as_ref() != Some(&wanted) {
-                let message = assignments(&view.state, &wanted);
+            if !is_told(&view.state, &self.machine, sent.as_ref()) {
+                let now = Told::of(&view.state, &self.machine);
+                let message = assignments(&view.state, &now.list);
                 if self.say(ToAgent::Assignments(message)) {
-                    sent = Some(wanted);
+                    sent = Some(now);
                 }
             }
             tokio::time::sleep(ASSIGN_EVERY).await;
@@ -201,6 +201,28 @@ fn wanted(state: &State, machine: &MachineId) -> Brief {
     let epoch = |id: &InstanceId| Some((id.clone(), state.instances.get(id)?.epoch()?));
     let epochs = machine.bound.iter().filter_map(epoch).collect();
     Brief { epochs, suspended: machine.suspended }
+}
+
+/// What a machine was told, as of one revision.
+pub(crate) struct Told {
+    list: Brief,
+    at: Revision,
+}
+
+impl Told {
+    pub(crate) fn of(state: &State, machine: &MachineId) -> Self {
+        Self { list: wanted(state, machine), at: state.revision }
+    }
+}
+
+/// Whether a machine knows what it is to run, and has been told since the last thing was taken from it: what was given to it
+/// and taken away again between two looks leaves the list as it was, and its next place waits until the machine says that
+/// it has carried out a list of after that. Pure.
+pub(crate) fn is_told(state: &State, machine: &MachineId, told: Option<&Told>) -> bool {
+    told.is_some_and(|told| {
+        let mut taken = state.stopping.iter().filter(|((_, from), _)| from == machine);
+        taken.all(|(_, found)| found.since <= told.at) && told.list == wanted(state, machine)
+    })
 }
 
 /// The same at full length.

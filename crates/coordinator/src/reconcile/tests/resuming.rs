@@ -6,7 +6,7 @@ use kato_core::{Command, Revision, State};
 
 use super::super::place::decide;
 use super::fixture::{World, machine, spec};
-use crate::agents::may_resume;
+use crate::agents::{Told, is_told, may_resume};
 
 /// Whether ewr's first machine may, once its agent has carried out what this state tells it.
 fn may(world: &World, carried_out: &State) -> bool {
@@ -46,4 +46,26 @@ fn a_machine_that_has_yet_to_stop_what_was_moved_away_does_not_resume() {
     move_away(&mut world);
     assert!(!may(&world, &halfway));
     assert!(may(&world, &world.state));
+}
+
+/// What is given to a machine and taken away again between two looks leaves its list as it was, and has to be told all the same:
+/// the next one waits until the machine says that it has carried out a list of after that.
+#[test]
+fn a_list_is_told_again_when_there_is_more_to_stop() {
+    let mut world = World::new();
+    let db = spec("db", "Singleton=yes\nDatacenters=ewr\n");
+    let delete = || Command::DeleteWorkload { name: "db".parse().unwrap(), expected: None };
+    world.put(&db);
+    let bound = world.state.instances.values().find_map(|found| found.placement.as_ref());
+    let machine = bound.and_then(|placement| placement.machine.clone()).unwrap();
+    world.run(delete());
+    let told = Told::of(&world.state, &machine);
+    assert!(is_told(&world.state, &machine, Some(&told)));
+    world.put(&db);
+    world.run(delete());
+    assert!(!is_told(&world.state, &machine, Some(&told)));
+    // Once it has carried out what it was told then, there is nothing more to say.
+    let told = Told::of(&world.state, &machine);
+    world.run(Command::Settled { machine: machine.clone(), revision: world.state.revision });
+    assert!(is_told(&world.state, &machine, Some(&told)));
 }
