@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use kato_core::version::WITH_SURVIVAL;
 use kato_core::{Command, DatacenterName, MachineId, MachineSpec, Revision};
 use kato_net::task::{OnError, Tasks};
 use kato_net::{Peer, Role};
@@ -83,9 +82,6 @@ impl pb::agents_server::Agents for AgentService {
             let text = format!("the certificate is {machine}'s, not {}'s", spec.id);
             return Err(status::because(Code::PermissionDenied, "OTHER_MACHINE", text));
         }
-        // A mesh that is not raised yet has no word for its terms: it joins without them.
-        let version = self.context.mesh.watch().borrow().state.version;
-        let spec = MachineSpec { offer: spec.offer.as_of(version.max(WITH_SURVIVAL)), ..spec };
         let incarnation = spec.incarnation;
         let joined = self.context.commit_one(Command::JoinMachine(spec)).await;
         joined.map_err(|e| status::from_mesh(&e))?.map_err(|r| status::from_rejection(&r))?;
