@@ -14,6 +14,7 @@ use kato_core::{Market, MicroDollars, Offer, ProviderName, RegionName, Resources
 
 use shelf::Shelf;
 pub use wanted::Wanted;
+pub(crate) use wanted::longer;
 
 /// The most rows that a catalogue's text may have.
 pub const ROWS_MAX: usize = 1_000_000;

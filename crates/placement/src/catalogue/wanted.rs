@@ -141,7 +141,7 @@ fn is_within(of: Option<u32>, worst: Option<u32>) -> bool {
 }
 
 /// The longer of two stays, of which nothing is for ever.
-fn longer(a: u64, b: u64) -> u64 {
+pub(crate) fn longer(a: u64, b: u64) -> u64 {
     if a == 0 || b == 0 { 0 } else { a.max(b) }
 }
 

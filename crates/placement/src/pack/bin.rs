@@ -6,7 +6,7 @@ use kato_core::{MicroDollars, Offer, Resources};
 
 use super::yard::fine;
 use super::{FINE, Item, share_of_price};
-use crate::catalogue::Wanted;
+use crate::catalogue::longer;
 use crate::place::SLOTS;
 
 /// A machine that runs, or that is bought.
@@ -25,12 +25,12 @@ pub(super) struct Bin {
 }
 
 impl Bin {
-    /// One that is bought for what is wanted, with nothing on it.
-    pub(super) fn bought(offer: &Arc<Offer>, wanted: &Wanted) -> Self {
+    /// One that is bought, with nothing on it: what it comes to is known once it has something.
+    pub(super) fn bought(offer: &Arc<Offer>) -> Self {
         Self {
             offer: Arc::clone(offer),
             machine: None,
-            price: offer.price_nanos_over(wanted.stay_s),
+            price: fine(offer),
             free: offer.capacity,
             slots: SLOTS,
             load: Vec::new(),
@@ -97,22 +97,32 @@ impl Bin {
     }
 
     /// Puts copies of an item on it.
-    pub(super) fn put(&mut self, item: usize, request: Resources, copies: u32) {
-        self.free = self.free - request.times(copies);
+    pub(super) fn put(&mut self, item: usize, copies: u32, items: &[Item]) {
+        self.free = self.free - items[item].request.times(copies);
         self.slots = self.slots.saturating_sub(copies);
         match self.load.binary_search_by_key(&item, |(item, _)| *item) {
             Ok(at) => self.load[at].1 += copies,
             Err(at) => self.load.insert(at, (item, copies)),
         }
+        self.price_over_stays(items);
     }
 
     /// Takes all copies of an item off again, and says how many.
-    pub(super) fn take(&mut self, item: usize, request: Resources) -> u32 {
+    pub(super) fn take(&mut self, item: usize, items: &[Item]) -> u32 {
         let Ok(at) = self.load.binary_search_by_key(&item, |(item, _)| *item) else { return 0 };
         let (_, copies) = self.load.remove(at);
-        self.free = self.free + request.times(copies);
+        self.free = self.free + items[item].request.times(copies);
         self.slots += copies;
+        self.price_over_stays(items);
         copies
+    }
+
+    /// One that is bought is paid for as long as the last of what is on it stays.
+    fn price_over_stays(&mut self, items: &[Item]) {
+        let stays = self.load.iter().map(|(item, _)| items[*item].wanted.stay_s);
+        if let Some(stay_s) = stays.reduce(longer).filter(|_| self.machine.is_none()) {
+            self.price = self.offer.price_nanos_over(stay_s);
+        }
     }
 }
 

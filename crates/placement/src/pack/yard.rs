@@ -198,12 +198,10 @@ impl<'a> Yard<'a> {
     pub(super) fn buy_with(&mut self, stall: usize, market: Market, load: &[(usize, u32)]) {
         let sizes = load.iter().map(|(item, copies)| self.items[*item].request.times(*copies));
         let wanted = self.wanted_by_all(market, load.iter().map(|(item, _)| *item));
-        let wanted = wanted.expect("a machine for this was found a moment ago");
-        let offer = self.cheapest_for(stall, sizes.sum(), &wanted);
-        let offer = offer.expect("a machine for this was found a moment ago");
-        let mut bin = Bin::bought(offer, &wanted);
+        let offer = wanted.and_then(|wanted| self.cheapest_for(stall, sizes.sum(), &wanted));
+        let mut bin = Bin::bought(offer.expect("a machine for this was found a moment ago"));
         for (item, copies) in load {
-            bin.put(*item, self.items[*item].request, *copies);
+            bin.put(*item, *copies, self.items);
         }
         self.bins_mut(stall).push(bin);
     }
@@ -231,9 +229,9 @@ impl<'a> Yard<'a> {
 
     /// Puts these items on a machine.
     pub(super) fn fill(&mut self, (stall, bin): (usize, usize), load: &[(usize, u32)]) {
+        let items = self.items;
         for (item, copies) in load {
-            let request = self.items[*item].request;
-            self.bins_mut(stall)[bin].put(*item, request, *copies);
+            self.bins_mut(stall)[bin].put(*item, *copies, items);
         }
     }
 
@@ -368,8 +366,8 @@ impl<'a> Yard<'a> {
             let offer =
                 self.cheapest(stall, item, *size_bought).expect("it was on sale a moment ago");
             let here = left.min(*size_bought);
-            let mut bin = Bin::bought(offer, &self.items[item].wanted);
-            bin.put(item, request, here);
+            let mut bin = Bin::bought(offer);
+            bin.put(item, here, self.items);
             left -= here;
             self.bins_mut(stall).push(bin);
         }
@@ -378,7 +376,7 @@ impl<'a> Yard<'a> {
         for index in taken.idle {
             let here = left.min(bins[index].takes(request));
             if here > 0 {
-                bins[index].put(item, request, here);
+                bins[index].put(item, here, items);
                 left -= here;
             }
         }
@@ -401,7 +399,7 @@ impl<'a> Yard<'a> {
         for (_, room, index) in open {
             let here = left.min(room);
             if here > 0 {
-                bins[index].put(item, request, here);
+                bins[index].put(item, here, items);
                 left -= here;
             }
         }
@@ -413,14 +411,14 @@ impl<'a> Yard<'a> {
 
     /// Takes every copy of an item off again, those without a place too, and says how many.
     pub(super) fn lift(&mut self, item: usize) -> u32 {
-        let request = self.items[item].request;
+        let items = self.items;
         let mut copies = std::mem::take(&mut self.layout.unplaced[item]);
         for bins in &mut self.layout.bins {
             if bins.iter().all(|bin| bin.load.iter().all(|(of, _)| *of != item)) {
                 continue;
             }
             let bins = Arc::make_mut(bins);
-            copies += bins.iter_mut().map(|bin| bin.take(item, request)).sum::<u32>();
+            copies += bins.iter_mut().map(|bin| bin.take(item, items)).sum::<u32>();
             bins.retain(|bin| bin.machine.is_some() || !bin.load.is_empty());
         }
         copies

@@ -140,13 +140,15 @@ impl Seen<'_> {
     /// The limit on what is together that is reached where another copy would be in a cell, or wherever it might be.
     fn together(&self, item: usize, site: usize, one: Option<&Use>) -> Option<Refusal> {
         let workload = self.question.ask.workload;
-        let mut stalls = match one {
+        let stalls = match one {
             Some(one) => one.stall..one.stall + 1,
             None => self.split.of(site),
         };
-        let last = stalls
-            .try_fold(None, |_, stall| Some(Some((stall, self.packing.full_level(item, stall)?))));
-        let (stall, level) = last??;
+        let mut full = None;
+        for stall in stalls {
+            full = Some((stall, self.packing.full_level(item, stall)?));
+        }
+        let (stall, level) = full?;
         let Some(rule) = workload.rules.spreads.get(level) else {
             let spot_max = workload.rules.on_spot_max(workload.count);
             return Some(Refusal::OnDemand { spot_max });

@@ -280,7 +280,7 @@ fn cheapest_pools<'c>(
     offers: impl Iterator<Item = &'c Arc<Offer>>,
 ) -> Vec<&'c str> {
     let Ask { workload, standings, copies, .. } = ask;
-    let most = most_in(rule, " ", workload.count).clamp(1, (*copies).max(1));
+    let most = rule.most_in("", workload.count).clamp(1, (*copies).max(1));
     let fits = |offer: &&Arc<Offer>| {
         offer.market == Market::Spot
             && wanted.admits_to_buy(offer)

@@ -339,7 +339,7 @@ fn of(chosen: &Chosen) -> (usize, Arc<Offer>) {
 }
 
 /// What is on each machine: how much, what it is, and what the copies add.
-type Loads = BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64)>;
+type Loads = BTreeMap<(usize, Host), (Resources, Arc<Offer>, i64, Rules)>;
 
 /// Whether every copy's place satisfies every constraint, and the machines can hold them.
 fn check_constraints(input: &Input, solution: &Solution) {
@@ -359,9 +359,10 @@ fn check_constraints(input: &Input, solution: &Solution) {
             if matches!(chosen.on, Host::Bought(_)) {
                 assert!(brute::is_sold_to(workload, &quote.offer, NOW));
             }
-            let load = loads
-                .entry((chosen.site, chosen.on))
-                .or_insert_with(|| (Resources::NONE, Arc::clone(&quote.offer), 0));
+            let load = loads.entry((chosen.site, chosen.on)).or_insert_with(|| {
+                (Resources::NONE, Arc::clone(&quote.offer), 0, Rules::default())
+            });
+            load.3.stay_s = load.3.stay_s.max(Some(workload.rules.stay_s.unwrap_or(86_400)));
             assert_eq!(load.1, quote.offer);
             load.0 = load.0 + workload.request;
             load.2 += quote.adds_micros_per_hour.0;
@@ -389,7 +390,7 @@ fn check_constraints(input: &Input, solution: &Solution) {
             }
         }
     }
-    for ((site, host), (load, offer, adds)) in &loads {
+    for ((site, host), (load, offer, adds, rules)) in &loads {
         let site = &input.sites[*site];
         let (free, price) = match host {
             Host::Machine(machine) => {
@@ -401,13 +402,14 @@ fn check_constraints(input: &Input, solution: &Solution) {
                 assert!(input.offers.contains(offer));
                 let region = (offer.provider.clone(), offer.region.clone());
                 assert!(site.regions.contains(&region));
-                (offer.capacity, offer.price_micros_per_hour)
+                // Paid for as long as the last of its copies stays.
+                let longest = WorkloadSpec { rules: rules.clone(), ..workload() };
+                (offer.capacity, brute::price_over(&longest, offer))
             }
         };
         assert!(load.fits(free), "{load} on {free}");
-        // What the copies add is what the machine costs, rounded up for each of them; twice that for half a billed hour.
-        let whole = if matches!(host, Host::Bought(_)) { 2 } else { 1 };
-        assert!((price.0..=whole * price.0 + 12).contains(adds), "{adds} of {price}");
+        // What the copies add is what the machine costs, rounded up for each of them.
+        assert!((price.0..=price.0 + 12).contains(adds), "{adds} of {price}");
     }
     check_purchases(input, &loads);
 }
@@ -415,7 +417,7 @@ fn check_constraints(input: &Input, solution: &Solution) {
 /// No more is bought than may be, in a cell and in all of them.
 fn check_purchases(input: &Input, loads: &Loads) {
     let bought = loads.iter().filter(|((_, host), _)| matches!(host, Host::Bought(_)));
-    let bought: MicroDollars = bought.map(|(_, (_, offer, _))| offer.price_micros_per_hour).sum();
+    let bought: MicroDollars = bought.map(|(_, (_, offer, ..))| offer.price_micros_per_hour).sum();
     assert!(input.budget.is_none_or(|most| bought <= most), "{bought} of {:?}", input.budget);
     for (index, site) in input.sites.iter().enumerate() {
         let here =

@@ -29,6 +29,12 @@ fn on_demand(micros: i64) -> Offer {
     Offer { terms, capacity, ..offer("dub", "steady", micros, Market::OnDemand) }
 }
 
+/// A machine on demand of which so many seconds are billed whole.
+fn billed(kind: &str, micros: i64, billed_s: u32) -> Offer {
+    let terms = Terms { interruption_percent: None, billed_s: Some(billed_s) };
+    Offer { terms, ..offer("dub", kind, micros, Market::OnDemand) }
+}
+
 /// Copies that may be on spot, in a cell that buys as many machines.
 fn copies(count: u32) -> (WorkloadSpec, Site) {
     let workload = WorkloadSpec { count, spot: SpotPolicy::Allowed, ..workload() };
@@ -161,11 +167,7 @@ fn a_running_machine_is_not_used_on_worse_terms() {
 /// A metal hour is paid whole: for ten minutes of it the dearer machine that is billed by the minute costs less.
 #[test]
 fn who_stays_for_minutes_does_not_pay_for_hours() {
-    let by = |kind: &str, micros: i64, billed_s: u32| {
-        let terms = Terms { interruption_percent: None, billed_s: Some(billed_s) };
-        Offer { terms, ..offer("dub", kind, micros, Market::OnDemand) }
-    };
-    let offers = [by("metal", 50_000, 3_600), by("virtual", 90_000, 60)];
+    let offers = [billed("metal", 50_000, 3_600), billed("virtual", 90_000, 60)];
     let mut workload = workload();
     let sites = [site("dub", DUBLIN)];
     for (stay_s, expected, adds) in [
@@ -200,8 +202,7 @@ fn a_counterfactual_is_a_price_by_the_hour() {
     workload.rules.stay_s = Some(600);
     let sites = [site("dub", DUBLIN), site("nyc", NEW_YORK)];
     let answer_at = |micros: i64| {
-        let terms = Terms { interruption_percent: None, billed_s: Some(3_600) };
-        let metal = Offer { terms, ..offer("dub", "metal", micros, Market::OnDemand) };
+        let metal = billed("metal", micros, 3_600);
         let offers = [metal, offer("nyc", "virtual", 90_000, Market::OnDemand)];
         solve(Ask::new(&workload, 1), &sites, &offers)
     };
@@ -216,10 +217,7 @@ fn a_counterfactual_is_a_price_by_the_hour() {
 /// The same between datacenters, and a machine that runs already costs nothing more for as long as it is paid for.
 #[test]
 fn what_is_paid_whole_counts_between_datacenters() {
-    let metal = Offer {
-        terms: Terms { interruption_percent: None, billed_s: Some(3_600) },
-        ..offer("dub", "metal", 50_000, Market::OnDemand)
-    };
+    let metal = billed("metal", 50_000, 3_600);
     let offers = [metal.clone(), offer("nyc", "virtual", 90_000, Market::OnDemand)];
     let mut workload = workload();
     workload.rules.stay_s = Some(600);
@@ -233,11 +231,7 @@ fn what_is_paid_whole_counts_between_datacenters() {
 /// A bound on what an hour costs is kept to by the hour, whatever is paid whole: the one that is dearer over the stay will do.
 #[test]
 fn a_bound_by_the_hour_takes_what_is_dearer_over_the_stay() {
-    let by = |kind: &str, micros: i64, billed_s: u32| {
-        let terms = Terms { interruption_percent: None, billed_s: Some(billed_s) };
-        Offer { terms, ..offer("dub", kind, micros, Market::OnDemand) }
-    };
-    let offers = [by("metal", 50_000, 3_600), by("virtual", 90_000, 60)];
+    let offers = [billed("metal", 50_000, 3_600), billed("virtual", 90_000, 60)];
     let mut workload = workload();
     workload.rules.stay_s = Some(600);
     let sites = [site("dub", DUBLIN)];
@@ -288,4 +282,26 @@ fn what_runs_is_not_asked_for_what_is_billed() {
     let machines = vec![room(offer("dub", "own", 50_000, Market::OnDemand))];
     let answer = solve(Ask::new(&workload, 1), &[Site { machines, ..dub }], &[on_demand(40_000)]);
     assert_eq!(kinds(&answer), ["own"]);
+}
+
+/// A machine is paid for as long as the last of what is on it stays, whoever it was bought for.
+#[test]
+fn who_shares_a_machine_pays_for_the_longest_stay() {
+    let (mut short, mut long) = (workload(), workload());
+    (short.name, long.name) = ("short".parse().unwrap(), "long".parse().unwrap());
+    (short.rules.stay_s, long.rules.stay_s) = (Some(1_800), Some(7_200));
+    let offers = [billed("metal", 40_000, 3_600)];
+    let sites = [Site { machines_to_buy_max: 1, ..site("dub", DUBLIN) }];
+    // Half an hour of it alone costs an hour; beside the other one nothing is wasted.
+    for (asks, sum) in [
+        (vec![Ask::new(&short, 1)], 80_000),
+        (vec![Ask::new(&short, 1), Ask::new(&long, 1)], 40_000),
+        (vec![Ask::new(&long, 1), Ask::new(&short, 1)], 40_000),
+    ] {
+        let problem = Problem { asks: &asks, sites: &sites, budget: None, now: Timestamp(1) };
+        let answers = place(&problem, &Catalogue::new(offers.iter().cloned())).answers;
+        let placed = answers.iter().flat_map(|answer| &answer.placements);
+        let adds: MicroDollars = placed.map(|chosen| chosen.quote.adds_micros_per_hour).sum();
+        assert_eq!(adds, MicroDollars(sum));
+    }
 }
