@@ -198,14 +198,7 @@ impl Rules {
     /// How many of `count` copies may be on machines that their provider may take back.
     #[must_use]
     pub fn on_spot_max(&self, count: u32) -> u32 {
-        let least = match self.on_demand_min {
-            None => 0,
-            Some(Most::Copies(copies)) => copies,
-            Some(Most::Percent(percent)) => {
-                let copies = u64::from(count) * u64::from(percent);
-                u32::try_from(copies.div_ceil(100)).unwrap_or(u32::MAX)
-            }
-        };
+        let least = self.on_demand_min.map_or(0, |least| least.of(count));
         count.saturating_sub(least)
     }
 
@@ -225,6 +218,20 @@ impl Rules {
     }
 }
 
+impl Most {
+    /// How many of `count` that are; a share is rounded up.
+    #[must_use]
+    pub fn of(self, count: u32) -> u32 {
+        match self {
+            Self::Copies(copies) => copies,
+            Self::Percent(percent) => {
+                let copies = u64::from(count) * u64::from(percent);
+                u32::try_from(copies.div_ceil(100)).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
 impl Spread {
     /// `Spread=datacenter`: one in each.
     pub fn one_in_each(over: Level) -> Self {
@@ -234,15 +241,8 @@ impl Spread {
 
     /// The most of `count` copies that may be together under a name.
     pub fn most_in(&self, name: &str, count: u32) -> u32 {
-        let percent = |percent: u32| {
-            let copies = u64::from(count) * u64::from(percent);
-            u32::try_from(copies.div_ceil(100)).unwrap_or(u32::MAX)
-        };
-        let target = self.targets.get(name).map(|target| percent(*target));
-        let most = self.most.map(|most| match most {
-            Most::Copies(copies) => copies,
-            Most::Percent(share) => percent(share),
-        });
+        let target = self.targets.get(name).map(|target| Most::Percent(*target).of(count));
+        let most = self.most.map(|most| most.of(count));
         match (target, most) {
             (Some(target), Some(most)) => target.min(most),
             (Some(target), None) => target,

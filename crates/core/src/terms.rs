@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::time::span;
+
 /// The longest time that may be billed whole, in seconds: a month of 31 days.
 pub const BILLED_S_MAX: u32 = 2_678_400;
 
@@ -38,17 +40,8 @@ impl fmt::Display for Terms {
             write!(f, ", at most {percent}% taken back in a month")?;
         }
         match self.billed_s {
-            Some(billed_s) => write!(f, ", billed by {} at most", whole(billed_s)),
+            Some(billed_s) => write!(f, ", billed by {} at most", span(u64::from(billed_s))),
             None => Ok(()),
         }
-    }
-}
-
-/// A time as people write it that is paid whole.
-fn whole(seconds: u32) -> String {
-    match seconds {
-        seconds if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
-        seconds if seconds.is_multiple_of(60) => format!("{}min", seconds / 60),
-        seconds => format!("{seconds}s"),
     }
 }

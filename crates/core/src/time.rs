@@ -14,8 +14,13 @@ impl Timestamp {
     }
 }
 
-/// Seconds as people write them.
+/// Seconds as people write them: what somebody chose as it is, what was measured in one figure.
 pub(crate) fn span(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let whole = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+    if let Some((unit, name)) = whole {
+        return format!("{}{name}", seconds / unit);
+    }
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7_200 => format!("{}min", seconds / 60),

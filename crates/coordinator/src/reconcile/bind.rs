@@ -101,8 +101,8 @@ fn bind(id: &InstanceId, placement: &Placement, machine: MachineId) -> Command {
 /// pools are told apart, another one's machine is another place. More on demand than was planned never hurts.
 fn is_as_planned(rules: &Rules, quoted: &Offer, offer: &Offer) -> bool {
     let hard = |level: Level| {
-        let is_it = |rule: &&Spread| rule.over == level && rule.excess_micros_per_hour.is_none();
-        rules.spreads.iter().find(is_it).is_some()
+        let is_it = |rule: &Spread| rule.over == level && rule.excess_micros_per_hour.is_none();
+        rules.spreads.iter().any(is_it)
     };
     let (pools, on_demand) = (hard(Level::Pool), offer.market == Market::OnDemand);
     let same_provider = offer.provider == quoted.provider;
